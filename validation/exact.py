@@ -1,0 +1,25 @@
+"""Exact solutions, from closed forms or (in 1-D) by refinement.
+
+All have `dim`, `mean(t)`, `covariance(t)`, `density(t, x)`, `log_density(t, x)`, `energy(t)`,
+`sample(t, n, seed)` and `flow_map(t, z)`, the exact Lagrangian map; t is the flow time since the initial
+condition (see `Solution`).
+"""
+
+from .gaussian import OrnsteinUhlenbeck, QuadraticAttraction
+from .marginal import Product, Quantile1D, double_well, separable_quartic
+from .ring import Ring
+from .selfsimilar import Barenblatt, PorousMediumHarmonic
+from .solution import Solution
+
+__all__ = [
+    "Barenblatt",
+    "OrnsteinUhlenbeck",
+    "PorousMediumHarmonic",
+    "Product",
+    "QuadraticAttraction",
+    "Quantile1D",
+    "Ring",
+    "Solution",
+    "double_well",
+    "separable_quartic",
+]
