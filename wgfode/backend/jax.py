@@ -1,0 +1,90 @@
+"""The jax backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ..errors import InputError
+
+Array = Any
+
+
+class JaxBackend:
+    """`backend.protocol.Backend` on jax; pure, so that everything can be jitted, vmapped and differentiated."""
+
+    name = "jax"
+    xp = jnp
+
+    def __init__(self, dtype: str, device: Any):
+        self.dtype = dtype
+        self.device = jax.devices(device)[0] if isinstance(device, str) else device
+
+    def asarray(self, value: Any) -> Array:
+        array = jnp.asarray(value, dtype=self.dtype)
+        return array if self.device is None else jax.device_put(array, self.device)
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        return np.asarray(array)
+
+    def constant(self, array: Array) -> Array:
+        return lax.stop_gradient(array)
+
+    def grad(self, f: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        return jax.grad(f)
+
+    def jvp(self, f: Callable[[Array], Array], x: Array, v: Array) -> tuple[Array, Array]:
+        return jax.jvp(f, (x,), (v,))
+
+    def linearize(self, f: Callable[[Array], Array], x: Array) -> tuple[Array, Callable, Callable]:
+        y, jvp = jax.linearize(f, x)
+        transpose = jax.linear_transpose(jvp, x)
+        return y, jvp, lambda w: transpose(w)[0]
+
+    def jacobian(self, f: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        return jax.jacrev(f)
+
+    def vmap(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        return jax.vmap(f)
+
+    def by_rows(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
+        if rows >= x.shape[0]:
+            return f(x)
+        # checkpoint: reverse mode would otherwise keep every block's intermediates
+        one_row = jax.checkpoint(lambda row: f(row[None])[0])
+        return lax.map(one_row, x, batch_size=max(rows, 1))
+
+    def while_loop(self, proceed: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
+        return lax.while_loop(proceed, step, state)
+
+    def compile(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        return jax.jit(f)
+
+    def cholesky_solve(
+        self, matrix: Array, rhs: Array, floor: Array, otherwise: Callable[[], Array]
+    ) -> Array:
+        factor = jnp.linalg.cholesky(matrix)  # NaN where it fails, and then no comparison holds
+        sound = jnp.min(jnp.diagonal(factor)) ** 2 > floor
+        return lax.cond(sound, lambda: jax.scipy.linalg.cho_solve((factor, True), rhs), otherwise)
+
+    def root(self, residual: Callable, solve: Callable, tangent_solve: Callable, guess: Array) -> tuple[Array, Any]:
+        def transposable(apply: Callable[[Array], Array], y: Array) -> Array:
+            return lax.custom_linear_solve(apply, y, tangent_solve, symmetric=True)
+
+        return lax.custom_root(residual, guess, lambda _, __: solve(), transposable, has_aux=True)
+
+
+def make(dtype: str, device: Any = None) -> JaxBackend:
+    """The backend; raises `InputError` where float64 is asked for and jax's x64 mode is off."""
+    if dtype == "float64" and jnp.zeros((), dtype="float64").dtype != np.float64:
+        raise InputError(
+            "dtype='float64' needs jax's x64 mode, which is off: call jax.config.update('jax_enable_x64', True) "
+            "at the start of your program, or work inside `with jax.enable_x64(True):`, or ask for "
+            "dtype='float32'. wgfode.solve does this by itself, in a local context"
+        )
+    return JaxBackend(dtype, device)

@@ -1,0 +1,80 @@
+"""What the mathematics asks of a framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = Any
+"""A torch tensor, a jax array (or a tracer of either), or a numpy array at the edges."""
+
+
+class Backend(Protocol):
+    """An array namespace and a handful of transforms.
+
+    `xp` follows the array API standard (plus `einsum`). Functions handed to a transform take and
+    return one array; everything is batched, so points are `(N, d)`.
+    """
+
+    name: str
+    xp: Any
+    dtype: str
+    """The real dtype, "float64" or "float32"."""
+
+    def asarray(self, value: Any) -> Array:
+        """`value` as an array of this backend's dtype and device."""
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """`array` on the host."""
+
+    def constant(self, array: Array) -> Array:
+        """`array`, through which nothing is differentiated."""
+
+    def grad(self, f: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        """The gradient of a scalar function."""
+
+    def jvp(self, f: Callable[[Array], Array], x: Array, v: Array) -> tuple[Array, Array]:
+        """`f(x)` and its derivative along `v`."""
+
+    def linearize(
+        self, f: Callable[[Array], Array], x: Array
+    ) -> tuple[Array, Callable[[Array], Array], Callable[[Array], Array]]:
+        """`f(x)`, `v ↦ Df(x)v` and `w ↦ Df(x)ᵀw`, the last two cheap to call many times."""
+
+    def jacobian(self, f: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        """`x ↦ Df(x)`, (outputs, inputs), by reverse mode: for few outputs of many inputs."""
+
+    def vmap(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`f` over the leading axis of each argument."""
+
+    def by_rows(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
+        """`f(x)` where row i of the result depends on row i of x alone, at most `rows` at a time."""
+
+    def while_loop(self, proceed: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
+        """Repeat `state = step(state)` while `proceed(state)`; a state is a tuple of arrays."""
+
+    def compile(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`f` made fast to call many times from outside: jitted, or free of an autograd graph."""
+
+    def cholesky_solve(
+        self, matrix: Array, rhs: Array, floor: Array, otherwise: Callable[[], Array]
+    ) -> Array:
+        """x of `matrix` x = `rhs`, (m, m) and (m,), by a Cholesky factorisation of the symmetric `matrix`.
+
+        `otherwise()` where the factorisation fails, or where one of its pivots is at most `floor`.
+        """
+
+    def root(
+        self,
+        residual: Callable[[Array], Array],
+        solve: Callable[[], tuple[Array, Any]],
+        tangent_solve: Callable[[Callable[[Array], Array], Array], Array],
+        guess: Array,
+    ) -> tuple[Array, Any]:
+        """`solve()` = (the root of `residual`, whatever it reports), differentiated implicitly.
+
+        Where the framework differentiates the result, it uses `tangent_solve(A, y)`, A the (symmetric)
+        derivative of `residual` at the root, and never the steps of `solve`. `guess` has the root's shape.
+        """

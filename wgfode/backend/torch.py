@@ -1,0 +1,76 @@
+"""The torch backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import array_api_compat.torch as xp
+import numpy as np
+import torch
+
+Array = Any
+
+
+class TorchBackend:
+    """`backend.protocol.Backend` on torch, eager; the transforms are torch.func's."""
+
+    name = "torch"
+    xp = xp
+
+    def __init__(self, dtype: str, device: Any):
+        self.dtype = dtype
+        self.torch_dtype = getattr(torch, dtype)
+        self.device = torch.device("cpu" if device is None else device)
+
+    def asarray(self, value: Any) -> Array:
+        return torch.as_tensor(value, dtype=self.torch_dtype, device=self.device)
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        return array.detach().cpu().numpy()
+
+    def constant(self, array: Array) -> Array:
+        return array.detach()
+
+    def grad(self, f: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        return torch.func.grad(f)
+
+    def jvp(self, f: Callable[[Array], Array], x: Array, v: Array) -> tuple[Array, Array]:
+        return torch.func.jvp(f, (x,), (v,))
+
+    def linearize(self, f: Callable[[Array], Array], x: Array) -> tuple[Array, Callable, Callable]:
+        y, pullback = torch.func.vjp(f, x)
+        return y, lambda v: torch.func.jvp(f, (x,), (v,))[1], lambda w: pullback(w)[0]
+
+    def jacobian(self, f: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        return torch.func.jacrev(f)
+
+    def vmap(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        return torch.func.vmap(f)
+
+    def by_rows(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
+        return torch.cat([f(block) for block in torch.split(x, max(rows, 1))])
+
+    def while_loop(self, proceed: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
+        while bool(proceed(state)):
+            state = step(state)
+        return state
+
+    def compile(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        return torch.no_grad()(f)
+
+    def cholesky_solve(
+        self, matrix: Array, rhs: Array, floor: Array, otherwise: Callable[[], Array]
+    ) -> Array:
+        factor, info = torch.linalg.cholesky_ex(matrix)
+        if bool((info != 0) | (torch.min(torch.diagonal(factor)) ** 2 <= floor)):
+            return otherwise()
+        return torch.cholesky_solve(rhs[:, None], factor)[:, 0]
+
+    def root(self, residual: Callable, solve: Callable, tangent_solve: Callable, guess: Array) -> tuple[Array, Any]:
+        return solve()
+
+
+def make(dtype: str, device: Any = None) -> TorchBackend:
+    """The backend on `device` (default: the CPU)."""
+    return TorchBackend(dtype, device)

@@ -1,0 +1,54 @@
+"""The default: a solver picked by size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .cholesky import Cholesky
+from .eigh import Eigh
+from .lsmr import LSMR
+from .minres import MINRES
+from .problem import NormalProblem, Solution, Solver
+
+Array = Any
+
+EIGH_SIZE = 300
+"""The largest m for Eigh: an eigendecomposition costs some 20 factorisations, and here that is little."""
+DENSE_SIZE = 2000
+"""The largest m for a direct solve."""
+DENSE_WORK = 1e11
+"""The most multiplications, n m², to spend on forming G: a second or so on a few cores."""
+
+
+@dataclass(frozen=True)
+class Auto(Solver):
+    """Eigh for few unknowns, Cholesky for some thousand, beyond them LSMR, or MINRES where only b is known.
+
+    The choice depends on shapes alone: it is the same along a run, and known before it (`pick`).
+    """
+
+    name = "Auto"
+
+    def pick(self, size: int, rows: int | None = None, has_target: bool = True) -> Solver:
+        """The solver for m = `size` unknowns and n = `rows` equations (None: not known), by its `name`."""
+        affordable = rows is None or rows * size**2 <= DENSE_WORK
+        if size <= EIGH_SIZE and affordable:
+            return Eigh()
+        if size <= DENSE_SIZE and affordable:
+            return Cholesky()
+        return LSMR() if has_target else MINRES()
+
+    def _picked(self, problem: NormalProblem) -> Solver:
+        return self.pick(problem.size, problem.rows, problem.target is not None)
+
+    def prepare(self, problem: NormalProblem) -> None:
+        self._picked(problem).prepare(problem)
+
+    def sigma(self, problem: NormalProblem) -> Array:
+        """The σ of the solver that is picked, 0-dim."""
+        return self._picked(problem).sigma(problem)
+
+    def solve(self, problem: NormalProblem, tolerance: float, start: Array | None = None) -> Solution:
+        """See `Solver.solve`."""
+        return self._picked(problem).solve(problem, tolerance, start)

@@ -1,0 +1,115 @@
+"""What the Krylov solvers share: their settings, and the restarts that keep them honest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError, positive_int, real
+from .problem import NormalProblem, Solution, Solver, checked_shift
+
+Array = Any
+
+PASSES = 3
+"""Runs of a recurrence in one solve: the first, and at most two restarts."""
+ROUNDING = 10
+"""The smallest relative residual to aim at, in rounding units of the dtype."""
+
+
+@dataclass(frozen=True)
+class Krylov(Solver):
+    """A matrix-free solver of (G + σ) ξ = b, σ = `shift` × the mean diagonal of G.
+
+    It stops at |b − (G+σ)ξ| ≤ `rtol` |b| (None: the `tolerance` given to `solve`), or after `max_steps`
+    iterations (None: 10 m, at least 500 and at most 10000). A recurrence only estimates its residual, so
+    the true one is computed when it claims to be done, and the iteration restarted from there, at most
+    twice, where that is still too large. A residual below its own rounding error is not pursued: what lies
+    below is noise, and the iteration would amplify the part of it that is in the kernel of G.
+
+    Raises `InputError` where `rtol` is not in (0, 1), `max_steps` < 1 or `shift` is negative or not finite.
+    """
+
+    rtol: float | None = None
+    max_steps: int | None = None
+    shift: float = 1e-8
+
+    def __post_init__(self) -> None:
+        checked_shift(self.shift)
+        if self.rtol is not None and not 0 < real("rtol", self.rtol) < 1:
+            raise InputError(f"rtol must be None or in (0, 1), got {self.rtol!r}")
+        if self.max_steps is not None:
+            positive_int("max_steps", self.max_steps)
+
+    def prepare(self, problem: NormalProblem) -> None:
+        _ = problem.mean_diagonal
+
+    def sigma(self, problem: NormalProblem) -> Array:
+        """`shift` × the mean diagonal of G (an estimate of it where G is not formed), 0-dim."""
+        return self.shift * problem.mean_diagonal
+
+    def solve(self, problem: NormalProblem, tolerance: float, start: Array | None = None) -> Solution:
+        """See `Solver.solve`. Raises `InputError` where `start` is not (m,)."""
+        xp, rhs, sigma = problem.backend.xp, problem.rhs, self.sigma(problem)
+        if start is not None and tuple(start.shape) != tuple(rhs.shape):
+            raise InputError(f"start must have shape {tuple(rhs.shape)}, got {tuple(start.shape)}")
+        rtol = tolerance if self.rtol is None else self.rtol
+        goal = max(rtol, ROUNDING * rounding_unit(xp, rhs)) * norm(xp, rhs)
+        budget = self.max_steps or min(max(10 * problem.size, 500), 10_000)
+
+        def proceed(state: tuple) -> Array:
+            _, residual, steps, passes = state
+            return (norm(xp, residual) > goal) & (steps < budget) & (passes < PASSES)
+
+        def one_pass(state: tuple) -> tuple:
+            xi, residual, steps, passes = state
+            new_xi, steps = self.iterate(problem, sigma, xi, residual, goal, steps, budget)
+            new_residual = problem.residual(new_xi, sigma)
+            # a pass that does not help is dropped and is the last; one that ends in NaN is not hidden
+            worse = norm(xp, new_residual) >= norm(xp, residual)
+            return (
+                xp.where(worse, xi, new_xi),
+                xp.where(worse, residual, new_residual),
+                steps,
+                xp.where(worse, xp.full_like(passes, PASSES), passes + 1),
+            )
+
+        # 0·b rather than zeros: a right-hand side that is not finite must not give the ξ of an equilibrium
+        xi = 0 * rhs if start is None else start + 0 * rhs
+        residual = rhs if start is None else problem.residual(xi, sigma)
+        none = xp.zeros_like(goal, dtype=xp.int32)
+        xi, residual, steps, _ = problem.backend.while_loop(proceed, one_pass, (xi, residual, none, none))
+        return Solution(xi, problem.relative(residual), steps)
+
+    def iterate(
+        self,
+        problem: NormalProblem,
+        sigma: Array,
+        xi: Array,
+        residual: Array,
+        goal: Array,
+        steps: Array,
+        budget: int,
+    ) -> tuple[Array, Array]:
+        """One run of the recurrence from ξ, whose residual b − (G+σ)ξ is `residual`: (the new ξ, all steps).
+
+        It ends where the recurrence puts |b − (G+σ)ξ| at or below `goal` or below the rounding error of
+        computing it, or where `steps` reaches `budget`.
+        """
+        raise NotImplementedError
+
+
+def norm(xp: Any, vector: Array) -> Array:
+    """The Euclidean norm, 0-dim."""
+    return xp.sqrt(xp.sum(vector * vector))
+
+
+def rounding_unit(xp: Any, vector: Array) -> float:
+    """ε of the vector's dtype."""
+    return float(xp.finfo(vector.dtype).eps)
+
+
+def divide(xp: Any, numerator: Array, denominator: Array) -> Array:
+    """numerator / denominator, and 0 where the 0-dim denominator is 0."""
+    nonzero = denominator != 0
+    quotient = numerator / xp.where(nonzero, denominator, xp.ones_like(denominator))
+    return xp.where(nonzero, quotient, xp.zeros_like(quotient))

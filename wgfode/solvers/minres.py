@@ -1,0 +1,72 @@
+"""MINRES of C. C. Paige and M. A. Saunders, "Solution of sparse indefinite systems of linear equations",
+SIAM J. Numer. Anal. 12 (1975) 617–629."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .iterative import ROUNDING, Krylov, divide, norm, rounding_unit
+from .problem import NormalProblem
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class MINRES(Krylov):
+    """(G + σ) ξ = b by MINRES, matrix-free; see `Krylov` for the settings.
+
+    With a singular G, `shift` = 0, no `start` and b in the range of G it gives the solution of least norm.
+    Where b is not in the range it stops at a least-squares solution, and the residual says what is left.
+    """
+
+    name = "MINRES"
+
+    def iterate(
+        self,
+        problem: NormalProblem,
+        sigma: Array,
+        xi: Array,
+        residual: Array,
+        goal: Array,
+        steps: Array,
+        budget: int,
+    ) -> tuple[Array, Array]:
+        xp = problem.backend.xp
+        unit = rounding_unit(xp, xi)
+
+        def proceed(state: tuple) -> Array:
+            steps, _, phi, ended = state[:4]
+            return (xp.abs(phi) > goal) & (steps < budget) & ~ended
+
+        def step(state: tuple) -> tuple:
+            steps, x, phi, _, size, v_old, v, beta, w_old, w, c_old, s_old, c, s = state
+            # Lanczos: β₊v₊ = (G+σ)v − αv − βv₋
+            p = problem.apply_gram(v) + sigma * v - beta * v_old
+            alpha = xp.sum(v * p)
+            p = p - alpha * v
+            beta_new = norm(xp, p)
+            # the two last plane rotations, applied to the new column (β, α, β₊) of the tridiagonal T
+            epsilon, delta_bar = s_old * beta, c_old * beta
+            delta, gamma_bar = c * delta_bar + s * alpha, c * alpha - s * delta_bar
+            # |(G+σ)r| = |φ| |(γ̄, cβ₊)|: where that vanishes, no step can reduce r any more
+            size = xp.maximum(size, beta + xp.abs(alpha) + beta_new)  # of T, hence of G+σ
+            in_kernel = xp.hypot(gamma_bar, c * beta_new) <= ROUNDING * unit * size
+            # and the new rotation, which turns (γ̄, β₊) into (γ, 0)
+            gamma = xp.hypot(gamma_bar, beta_new)
+            c_new, s_new = divide(xp, gamma_bar, gamma), divide(xp, beta_new, gamma)
+            w_new = divide(xp, v - delta * w - epsilon * w_old, gamma)
+            x = xp.where(in_kernel, x, x + c_new * phi * w_new)
+            phi = -s_new * phi
+            ended = in_kernel | (xp.abs(phi) <= unit * size * norm(xp, x))
+            v_new = divide(xp, p, beta_new)
+            return (
+                steps + 1, x, phi, ended, size, v, v_new, beta_new, w, w_new, c, s, c_new, s_new,
+            )  # fmt: skip
+
+        phi = norm(xp, residual)
+        v, none = divide(xp, residual, phi), 0 * residual
+        zero, one = xp.zeros_like(phi), xp.ones_like(phi)
+        state = (steps, xi, phi, phi < 0, zero, none, v, zero, none, none, one, zero, one, zero)
+        steps, xi, *_ = problem.backend.while_loop(proceed, step, state)
+        return xi, steps
