@@ -81,12 +81,12 @@ class Barenblatt(Reference):
         return math.sqrt(self.C / self.k) * self.t**self.beta
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> np.ndarray:  # type: ignore[override]
         assert self.centre is not None
         return self.centre
 
     @property
-    def covariance(self) -> np.ndarray:
+    def covariance(self) -> np.ndarray:  # type: ignore[override]
         return self.radius**2 / (self.dim + 2 * self.p + 2) * np.eye(self.dim)
 
     def from_uniform(self, u: np.ndarray) -> np.ndarray:

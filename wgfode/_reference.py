@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import array_api_compat
 import numpy as np
 
+from .arrays import like
 from .errors import InputError
 
 Array = Any
@@ -18,10 +18,7 @@ EDGE = 2.0**-53
 
 def constant_like(value: Any, z: Array) -> Array:
     """`value` (numpy or a number) as an array of z's framework, dtype and device."""
-    xp = array_api_compat.array_namespace(z)
-    if array_api_compat.is_torch_array(z):  # a copy: torch would share (and complain about) read-only memory
-        return xp.asarray(np.array(value), dtype=z.dtype, device=z.device)
-    return xp.asarray(value, dtype=z.dtype)
+    return like(np.array(value), z)  # a copy: torch would share, and complain about, read-only memory
 
 
 def vector(name: str, value: Any) -> np.ndarray:
@@ -50,6 +47,10 @@ class Reference:
     """
 
     dim: int
+    mean: np.ndarray
+    """The mean, (d,)."""
+    covariance: np.ndarray
+    """The covariance, (d, d)."""
     has_density: bool = True
 
     def from_uniform(self, u: np.ndarray) -> np.ndarray:
@@ -66,16 +67,6 @@ class Reference:
 
     def score(self, z: Array) -> Array | None:
         """∇log λ at z, (..., d) → (..., d); 0 outside the support. None: differentiate `log_density`."""
-        raise NotImplementedError
-
-    @property
-    def mean(self) -> np.ndarray:
-        """The mean, (d,)."""
-        raise NotImplementedError
-
-    @property
-    def covariance(self) -> np.ndarray:
-        """The covariance, (d, d)."""
         raise NotImplementedError
 
     def _uniforms(self, u: np.ndarray) -> np.ndarray:

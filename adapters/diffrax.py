@@ -1,0 +1,205 @@
+"""diffrax: a gradient flow as an ODETerm, and the runs that `wgfode.solve` makes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backend import load
+from ..bound import Bound
+from ..errors import InputError, IntegrationError, MissingDependencyError
+from ..flow import GradientFlow
+from ..methods import Method, State
+from ..rhs import RightHandSide
+
+try:
+    import diffrax
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+except ModuleNotFoundError as error:
+    raise MissingDependencyError(
+        f"wgfode.adapters.diffrax needs {error.name}: pip install 'wgfode[jax]' brings it"
+    ) from error
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = Any
+
+
+class DiffraxRightHandSide(Bound):
+    """`f(t, theta, args)` → dθ/dt, (m,) → (m,); `f.term` is its `diffrax.ODETerm`.
+
+    Pure and traceable: it can be jitted, vmapped over initial parameters, and differentiated (the
+    linear solve by the implicit function theorem). With resampling, hand `f.jump_times(t0, t1)` to
+    `diffrax.ClipStepSizeController(…, jump_ts=…)`.
+    """
+
+    def __init__(self, rhs: RightHandSide):
+        self.bind(rhs)
+        self.term = diffrax.ODETerm(self)
+
+    def __call__(self, t: Any, theta: Array, args: Any = None) -> Array:
+        return self._evaluate(theta, *self._points_at(t)).velocity
+
+    def _points_at(self, t: Any) -> tuple[Array, Array]:
+        points, rhs = self.rhs.flow.points, self.rhs
+        if points.resample_every is None:
+            return rhs.points_of(0)
+        # the points of a segment come from the host; they are data, so nothing is differentiated
+        shapes = jax.eval_shape(lambda: rhs.points_of(0))
+        return jax.pure_callback(
+            lambda time: tuple(map(np.asarray, rhs.points_of(points.segment(float(time))))),
+            shapes,
+            jax.lax.stop_gradient(t),
+            vmap_method="sequential",
+        )
+
+    def to_dataset(self, solution: diffrax.Solution, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
+        """The dataset of a `diffrax.Solution` that was saved at times or steps (padding is dropped)."""
+        times = np.asarray(solution.ts)
+        thetas = np.asarray(solution.ys)
+        kept = np.isfinite(times)
+        stats = {name: int(np.asarray(value)) for name, value in solution.stats.items() if value is not None}
+        known = {
+            "integrator": "diffrax",
+            "accepted_steps": stats.get("num_accepted_steps"),
+            "rejected_steps": stats.get("num_rejected_steps"),
+            "status": "completed"
+            if bool(solution.result == diffrax.RESULTS.successful)
+            else f"stopped: {diffrax.RESULTS[solution.result]}",
+        }
+        return self.dataset(times[kept], list(thetas[kept]), evaluation, **(known | attributes))
+
+
+def right_hand_side(
+    flow: GradientFlow, *, dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
+) -> DiffraxRightHandSide:
+    """`flow` as a diffrax right-hand side.
+
+    `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None; keep it
+    well below the integrator's `rtol`. Raises `InputError` where dtype is float64 and jax's x64 mode is off.
+    """
+    return DiffraxRightHandSide(RightHandSide(flow, load("jax", dtype, device), tolerance))
+
+
+# method name → (diffrax solver, right-hand sides a step, right-hand sides to start)
+SOLVERS: dict[str, tuple[type, int, int]] = {
+    "Euler": (diffrax.Euler, 1, 0),
+    "Midpoint": (diffrax.Midpoint, 2, 0),
+    "Heun": (diffrax.Heun, 2, 0),
+    "Bosh3": (diffrax.Bosh3, 3, 1),
+    "Tsit5": (diffrax.Tsit5, 6, 1),
+    "Dopri5": (diffrax.Dopri5, 6, 1),
+    "Dopri8": (diffrax.Dopri8, 13, 1),
+}
+
+CHUNK = 16
+"""Steps between reports to the caller."""
+
+
+class Remember(diffrax.AbstractAdaptiveStepSizeController):
+    """A step-size controller whose state also holds the size of the next step, for exact restarts."""
+
+    inner: diffrax.PIDController
+
+    @property
+    def rtol(self) -> Any:
+        return self.inner.rtol
+
+    @property
+    def atol(self) -> Any:
+        return self.inner.atol
+
+    @property
+    def norm(self) -> Any:
+        return self.inner.norm
+
+    def wrap(self, direction: Any) -> Remember:
+        return Remember(self.inner.wrap(direction))
+
+    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, dt0: Any, args: Any, func: Any, error_order: Any) -> Any:
+        end, state = self.inner.init(terms, t0, t1, y0, dt0, args, func, error_order)
+        return end, (state, jnp.asarray(end - t0))
+
+    def adapt_step_size(
+        self, t0: Any, t1: Any, y0: Any, y1_candidate: Any, args: Any, y_error: Any, error_order: Any, controller_state: Any
+    ) -> Any:  # fmt: skip
+        keep, begin, end, jump, state, result = self.inner.adapt_step_size(
+            t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state[0]
+        )
+        return keep, begin, end, jump, (state, end - begin), result
+
+
+def integrate(
+    f: DiffraxRightHandSide,
+    state: State,
+    stops: np.ndarray,
+    method: Method,
+) -> Iterator[State]:
+    """Integrate from `state` through the times `stops`, yielding a state every few steps and at each stop.
+
+    Raises `IntegrationError` where the steps vanish or `method.max_steps` is reached; the last state
+    yielded is then the last good one.
+    """
+    if method.name not in SOLVERS:
+        raise InputError(f"method {method.name!r} is not available with diffrax (known: {', '.join(SOLVERS)})")
+    kind, per_step, to_start = SOLVERS[method.name]
+    solver = kind()
+    if method.step_size is None:
+        if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
+            raise InputError(f"method {method.name!r} has no error estimate: give step_size")
+        controller: Any = Remember(diffrax.PIDController(rtol=method.rtol, atol=method.atol))
+    else:
+        controller = diffrax.ConstantStepSize()
+    advance = _chunk(f, solver, controller)
+
+    theta, dt, memory = f.rhs.backend.asarray(state.theta), state.step, None
+    for stop in stops:
+        memory = None  # a stop may be a resampling time: the solver's memory of f is stale there
+        while state.time < stop:
+            dt0 = method.step_size if method.step_size is not None else dt
+            limit = CHUNK if method.step_size is None else 4096
+            if memory is None:
+                first = advance(state.time, stop, dt0, theta, limit)
+            else:
+                first = advance(state.time, stop, dt0, theta, limit, *memory)
+            solution = first
+            time, theta = float(solution.ts[-1]), solution.ys[-1]
+            steps = int(solution.stats["num_steps"])
+            accepted = int(solution.stats["num_accepted_steps"])
+            started = memory is None
+            memory = (solution.solver_state, solution.controller_state, solution.made_jump)
+            if method.step_size is None:
+                dt = float(solution.controller_state[1])
+            if accepted == 0 and (not np.isfinite(dt) or dt < 1e-12 * max(1.0, abs(time))):
+                raise IntegrationError(time, "the step size vanished")
+            state = State(
+                time=time if time < stop else float(stop),
+                theta=np.asarray(theta),
+                step=dt,
+                accepted=state.accepted + accepted,
+                rejected=state.rejected + steps - accepted,
+                evaluations=state.evaluations + steps * per_step + (to_start if started else 0),
+            )
+            yield state
+            if state.accepted + state.rejected >= method.max_steps and state.time < stops[-1]:
+                raise IntegrationError(state.time, f"max_steps={method.max_steps} was reached")
+
+
+def _chunk(f: DiffraxRightHandSide, solver: Any, controller: Any) -> Any:
+    """At most `limit` steps of a solve, with everything that the next chunk needs."""
+    saveat = diffrax.SaveAt(t1=True, solver_state=True, controller_state=True, made_jump=True)
+
+    def advance(t0: float, t1: float, dt0: float | None, theta: Array, limit: int, *memory: Any) -> diffrax.Solution:
+        solver_state, controller_state, made_jump = memory or (None, None, None)
+        return diffrax.diffeqsolve(
+            f.term, solver, jnp.asarray(t0), jnp.asarray(t1), dt0 if dt0 is None else jnp.asarray(dt0), theta,
+            saveat=saveat, stepsize_controller=controller, max_steps=limit, throw=False,
+            solver_state=solver_state, controller_state=controller_state, made_jump=made_jump,
+        )  # fmt: skip
+
+    return eqx.filter_jit(advance)

@@ -1,0 +1,156 @@
+"""torchdiffeq: a gradient flow as an nn.Module for odeint, and the runs that `wgfode.solve` makes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backend import load
+from ..bound import Bound
+from ..errors import InputError, IntegrationError, MissingDependencyError
+from ..flow import GradientFlow
+from ..methods import Method, State
+from ..rhs import RightHandSide
+
+try:
+    import torch
+    import torchdiffeq
+except ModuleNotFoundError as error:
+    raise MissingDependencyError(
+        f"wgfode.adapters.torchdiffeq needs {error.name}: pip install 'wgfode[torch]' brings it"
+    ) from error
+
+from .tsit5 import Tsit5Solver
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Tensor = torch.Tensor
+
+
+class TorchRightHandSide(torch.nn.Module, Bound):
+    """`f(t, theta)` → dθ/dt, (m,) → (m,), for every method of `torchdiffeq.odeint`.
+
+    The derivative is detached: no autograd graph grows along the run, whatever the caller's grad
+    mode. θ's dtype and device are kept. With resampling, hand
+    `options={"jump_t": f.jump_times(t0, t1)}` to an adaptive method. `evaluations` counts calls.
+    """
+
+    def __init__(self, rhs: RightHandSide):
+        super().__init__()
+        self.bind(rhs)
+        self.evaluations = 0
+
+    def forward(self, t: Tensor | float, theta: Tensor) -> Tensor:
+        self.evaluations += 1
+        segment = self.rhs.flow.points.segment(float(t))
+        with torch.no_grad():
+            state = self.rhs.backend.asarray(theta.detach())
+            return self._evaluate(state, *self.rhs.points_of(segment)).velocity.to(theta)
+
+    def to_dataset(self, t: Tensor, theta: Tensor, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
+        """The dataset of what `odeint(f, …, t)` returned: times (T,) and parameters (T, m)."""
+        times = np.asarray(torch.as_tensor(t).detach().cpu(), float)
+        if theta.ndim != 2 or len(theta) != len(times):
+            raise InputError(f"theta must be (T, m) with T={len(times)} times, got shape {tuple(theta.shape)}")
+        known = {"integrator": "torchdiffeq", "rhs_evaluations": self.evaluations, "status": "completed"}
+        return self.dataset(times, list(theta), evaluation, **(known | attributes))
+
+
+def right_hand_side(
+    flow: GradientFlow, *, dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
+) -> TorchRightHandSide:
+    """`flow` as a torchdiffeq right-hand side.
+
+    `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None; keep it
+    well below the integrator's `rtol`.
+    """
+    return TorchRightHandSide(RightHandSide(flow, load("torch", dtype, device), tolerance))
+
+
+FIXED = {"Euler": "euler", "Midpoint": "midpoint", "Heun": "heun2"}
+ADAPTIVE = {"Bosh3": "bosh3", "Dopri5": "dopri5", "Dopri8": "dopri8", "Tsit5": None}
+
+
+class _Watched:
+    """A right-hand side with torchdiffeq's step callbacks, remembering where the solve is."""
+
+    def __init__(self, f: TorchRightHandSide, state: State):
+        self.f, self.accepted, self.rejected = f, 0, 0
+        self.time, self.theta, self.step = state.time, state.theta, state.step
+
+    def __call__(self, t: Tensor, theta: Tensor, **_: Any) -> Tensor:
+        return self.f(t, theta)
+
+    def callback_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:
+        self.time, self.theta, self.step = float(t0), y0.detach().cpu().numpy(), float(dt)
+
+    def callback_accept_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:
+        self.accepted += 1
+
+    def callback_reject_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:
+        self.rejected += 1
+
+
+def integrate(f: TorchRightHandSide, state: State, stops: np.ndarray, method: Method) -> Iterator[State]:
+    """Integrate from `state` through the times `stops`, yielding a state at each stop.
+
+    Raises `IntegrationError` where the steps vanish or `method.max_steps` is reached, after yielding
+    the last good state.
+    """
+    backend = f.rhs.backend
+    for stop in stops:
+        watched = _Watched(f, state)
+        before = f.evaluations
+        budget = method.max_steps - state.accepted - state.rejected
+        try:
+            theta = _advance(watched, backend.asarray(state.theta), state, float(stop), method, budget)
+        except AssertionError as error:  # torchdiffeq's own failures are assertions
+            yield _after(state, watched, watched.time, watched.theta, f.evaluations - before)
+            text = str(error)
+            reason = f"max_steps={method.max_steps} was reached" if "max_num_steps" in text else text
+            raise IntegrationError(watched.time, "the step size vanished" if "underflow" in text else reason) from error
+        state = _after(state, watched, float(stop), theta.detach().cpu().numpy(), f.evaluations - before)
+        yield state
+
+
+def _after(state: State, watched: _Watched, time: float, theta: np.ndarray, evaluations: int) -> State:
+    return State(
+        time=time,
+        theta=theta,
+        step=watched.step,
+        accepted=state.accepted + watched.accepted,
+        rejected=state.rejected + watched.rejected,
+        evaluations=state.evaluations + evaluations,
+    )
+
+
+def _advance(watched: _Watched, theta: Tensor, state: State, stop: float, method: Method, budget: int) -> Tensor:
+    """θ at `stop`. The step is made to end there, so that no interpolation enters."""
+    times = torch.tensor([state.time, stop], dtype=torch.float64)
+    if method.step_size is not None:
+        if method.name not in FIXED:
+            raise InputError(f"method {method.name!r} is adaptive with torchdiffeq: give rtol and atol, no step_size")
+        if (stop - state.time) / method.step_size > budget:
+            raise AssertionError("max_num_steps")
+        theta = torchdiffeq.odeint(
+            watched.f, theta, times, method=FIXED[method.name], options={"step_size": method.step_size}
+        )[-1]
+        watched.accepted += max(1, round((stop - state.time) / method.step_size))
+        return theta
+    if method.name not in ADAPTIVE:
+        raise InputError(f"method {method.name!r} has no error estimate with torchdiffeq: give step_size")
+    options = {"step_t": torch.tensor([stop]), "max_num_steps": budget}
+    if state.step is not None:
+        options["first_step"] = state.step
+    if method.name == "Tsit5":
+        return Tsit5Solver(watched, theta, method.rtol, method.atol, norm=_rms, **options).integrate(times)[-1]
+    return torchdiffeq.odeint(
+        watched, theta, times, rtol=method.rtol, atol=method.atol, method=ADAPTIVE[method.name], options=options
+    )[-1]
+
+
+def _rms(x: Tensor) -> Tensor:
+    return x.abs().pow(2).mean().sqrt()

@@ -1,0 +1,49 @@
+"""Wasserstein gradient flows as parameter ODEs, for torchdiffeq and diffrax.
+
+`import wgfode as wgf`, build a `wgf.GradientFlow`, and hand its right-hand side to an integrator
+(`wgfode.adapters.torchdiffeq`, `wgfode.adapters.diffrax`) or call `wgf.solve`.
+"""
+
+from importlib import metadata as _metadata
+
+from . import maps, problems
+from .energies import Energy, Entropy, Interaction, InternalEnergy, PorousMedium, Potential
+from .errors import InputError, IntegrationError, MissingDependencyError, WgfodeError
+from .flow import GradientFlow
+from .metrics import Relaxed
+from .points import GaussHermite, MonteCarlo, Sobol
+from .references import Barenblatt, Custom, Gaussian, Uniform
+from .solve import solve
+from .solvers import LSMR, MINRES, Auto, Cholesky, Eigh
+
+__version__ = _metadata.version("wgfode")
+
+__all__ = [
+    "LSMR",
+    "MINRES",
+    "Auto",
+    "Barenblatt",
+    "Cholesky",
+    "Custom",
+    "Eigh",
+    "Energy",
+    "Entropy",
+    "GaussHermite",
+    "Gaussian",
+    "GradientFlow",
+    "InputError",
+    "IntegrationError",
+    "Interaction",
+    "InternalEnergy",
+    "MissingDependencyError",
+    "MonteCarlo",
+    "PorousMedium",
+    "Potential",
+    "Relaxed",
+    "Sobol",
+    "Uniform",
+    "WgfodeError",
+    "maps",
+    "problems",
+    "solve",
+]

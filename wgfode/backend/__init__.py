@@ -1,0 +1,34 @@
+"""The narrow waist between the mathematics and the frameworks: one protocol, two implementations.
+
+`load("torch")` and `load("jax")` import a framework; nothing else in `wgfode` does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ..errors import MissingDependencyError, choice
+from .protocol import Backend
+
+
+def load(name: str, dtype: str = "float64", device: Any = None) -> Backend:
+    """The backend `name` ("torch" or "jax") with real numbers of `dtype` on `device`.
+
+    Raises `MissingDependencyError`, naming the extra to install, where the framework is absent, and
+    `InputError` where jax cannot hold float64 because x64 is off.
+    """
+    name = choice("backend", name, ("torch", "jax"))
+    dtype = choice("dtype", dtype, ("float32", "float64"))
+    try:
+        module = importlib.import_module(f".{name}", __name__)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("torch", "jax", "jaxlib"):
+            raise
+        raise MissingDependencyError(
+            f"{name} is not installed: pip install 'wgfode[{name}]' brings it and its integrators"
+        ) from error
+    return module.make(dtype, device)
+
+
+__all__ = ["Backend", "load"]

@@ -1,0 +1,89 @@
+"""What every right-hand side bound to a framework can do, whichever the adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .dataset import build
+from .pushforward import push
+from .rhs import RightHandSide
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = Any
+
+
+class Bound:
+    """Questions about ρ_θ and the flow, asked in the framework's own arrays.
+
+    `rhs` is the `RightHandSide`. Points default to the ones that drive the flow at time t.
+    """
+
+    rhs: RightHandSide
+
+    def bind(self, rhs: RightHandSide) -> None:
+        """Set `rhs` and compile its functions; called once by an adapter."""
+        self.rhs = rhs
+        compile_ = rhs.backend.compile
+        self._evaluate = compile_(rhs.evaluate)
+        self._diagnose = compile_(rhs.diagnose)
+        self._map = compile_(lambda theta, z: rhs.flow.map(theta, z))
+        self._log_density = compile_(self._log_density_of)
+        self._velocity = compile_(
+            lambda theta, z, direction: rhs.backend.jvp(lambda p: rhs.flow.map(p, z), theta, direction)[1]
+        )
+
+    def _log_density_of(self, theta: Array, z: Array) -> Array:
+        rhs = self.rhs
+        weights = rhs.backend.xp.ones_like(z[:, 0])
+        rho = push(rhs.backend, rhs.flow.map, rhs.flow.reference, theta, z, weights, density=True, score=False)
+        return rho.log_density
+
+    def initial(self) -> Array:
+        """The starting parameters, (m,): the identity map."""
+        return self.rhs.initial()
+
+    def jump_times(self, t0: float, t1: float) -> np.ndarray:
+        """The resampling times strictly inside (t0, t1); hand them to the integrator."""
+        return self.rhs.flow.points.jump_times(t0, t1)
+
+    def pushforward(self, theta: Array, z: Any) -> Array:
+        """T_θ(z), (N, d) → (N, d)."""
+        as_ = self.rhs.backend.asarray
+        return self._map(as_(theta), as_(z))
+
+    def log_density(self, theta: Array, z: Any) -> Array:
+        """log ρ_θ at T_θ(z), (N, d) → (N,)."""
+        as_ = self.rhs.backend.asarray
+        return self._log_density(as_(theta), as_(z))
+
+    def velocity(self, theta: Array, z: Any, t: float = 0.0) -> Array:
+        """The velocity J(θ)θ̇ of the images of z, (N, d) → (N, d), with θ̇ from the points of time t."""
+        as_ = self.rhs.backend.asarray
+        theta = as_(theta)
+        evaluation = self._evaluate(theta, *self.rhs.points_of(self.rhs.flow.points.segment(t)))
+        return self._velocity(theta, as_(z), evaluation.velocity)
+
+    def diagnostics(self, t: float, theta: Array, evaluation: int = 4096, seed: int = 0) -> dict[str, np.ndarray]:
+        """Everything the dataset holds of one time, as numpy arrays, from `evaluation` held-out points."""
+        rhs = self.rhs
+        as_ = rhs.backend.asarray
+        held_out = [as_(part) for part in rhs.flow.held_out(evaluation, seed)]
+        driving = rhs.points_of(rhs.flow.points.segment(float(t)))
+        report = self._diagnose(as_(theta), *driving, *held_out)
+        return {name: rhs.backend.to_numpy(value) for name, value in report.items()}
+
+    def dataset(
+        self, times: Sequence[float], thetas: Sequence[Array], evaluation: int = 4096, seed: int = 0, **attributes: Any
+    ) -> xr.Dataset:
+        """The dataset of parameters (m,) at times, with `evaluation` held-out points of `seed` and attributes added."""
+        rhs = self.rhs
+        to_numpy = rhs.backend.to_numpy
+        rows = [self.diagnostics(float(t), theta, evaluation, seed) for t, theta in zip(times, thetas, strict=True)]
+        parameters = np.stack([to_numpy(rhs.backend.asarray(theta)) for theta in thetas])
+        held_out = rhs.flow.held_out(evaluation, seed)
+        return build(rhs, np.asarray(times, float), parameters, rows, held_out, {"evaluation_seed": seed} | attributes)

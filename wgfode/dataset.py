@@ -1,0 +1,105 @@
+"""Trajectory → xarray.Dataset (the schema is in the documentation: docs/dataset.md)."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+if TYPE_CHECKING:
+    from .rhs import RightHandSide
+
+# name: (dimensions, long_name, units)
+SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "theta": (("time", "parameter"), "map parameters", "1"),
+    "z": (("point", "component"), "held-out reference points", "1"),
+    "weight": (("point",), "weights of the held-out points", "1"),
+    "x": (("time", "point", "component"), "images of the held-out points", "1"),
+    "log_density": (("time", "point"), "log density of the pushed reference at x", "1"),
+    "mean": (("time", "component"), "mean", "1"),
+    "covariance": (("time", "component", "component_"), "covariance", "1"),
+    "energy": (("time",), "energy F", "1"),
+    "energy_term": (("time", "term"), "terms of the energy, with their coefficients", "1"),
+    "residual": (("time",), "squared velocity defect on held-out points", "1"),
+    "residual_in_sample": (("time",), "squared velocity defect on the driving points", "1"),
+    "dissipation": (("time",), "squared speed of the flow, held-out points", "1"),
+    "w2_bound": (("time",), "bound on the Wasserstein-2 error", "1"),
+    "min_jacobian": (("time",), "smallest det of the map's space derivative", "1"),
+    "linear_residual": (("time",), "true relative residual of the linear solve", "1"),
+    "linear_steps": (("time",), "iterations of the linear solve (0: direct)", "1"),
+}
+
+
+def versions() -> str:
+    """The versions of what a run depends on, as one line."""
+    found = [f"python {platform.python_version()}"]
+    for package in ("wgfode", "numpy", "scipy", "xarray", "torch", "torchdiffeq", "jax", "diffrax"):
+        try:
+            found.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def build(
+    rhs: RightHandSide,
+    times: np.ndarray,
+    theta: np.ndarray,
+    rows: list[dict[str, np.ndarray]],
+    held_out: tuple[np.ndarray, np.ndarray],
+    attributes: dict[str, Any],
+) -> xr.Dataset:
+    """The dataset of parameters (time, m) and of one `diagnose` report a time; `held_out` are (z, weights)."""
+    flow = rhs.flow
+    z, weights = held_out
+    x = np.stack([row["x"] for row in rows])
+    mean = np.einsum("n,tni->ti", weights, x)
+    centred = x - mean[:, None, :]
+    values: dict[str, Any] = {
+        "theta": theta,
+        "z": z,
+        "weight": weights,
+        "x": x,
+        "mean": mean,
+        "covariance": np.einsum("n,tni,tnj->tij", weights, centred, centred),
+        "energy": np.array([row["energy_term"].sum() for row in rows]),
+    }
+    for name in SCHEMA:
+        if name not in values and name in rows[0]:
+            values[name] = np.stack([row[name] for row in rows])
+
+    d = flow.dim
+    dataset = xr.Dataset(
+        {
+            name: (dims, values[name], {"long_name": long_name, "units": units})
+            for name, (dims, long_name, units) in SCHEMA.items()
+            if name in values
+        },
+        coords={
+            "time": ("time", times, {"long_name": "flow time", "units": "1", "axis": "T"}),
+            "component": ("component", np.arange(d), {"long_name": "space component"}),
+            "component_": ("component_", np.arange(d), {"long_name": "space component, second index"}),
+            "parameter": ("parameter", np.arange(flow.size), {"long_name": "index of the map parameter"}),
+            "term": ("term", [term.name for _, term in flow.energy.terms], {"long_name": "energy term"}),
+        },
+    )
+    dataset.attrs = {
+        "Conventions": "CF-1.11",
+        "title": "Parametrized Wasserstein gradient flow",
+        "map": repr(flow.map),
+        "energy": repr(flow.energy),
+        "reference": repr(flow.reference),
+        "points": repr(flow.points),
+        "metric": repr(flow.metric),
+        "solver": repr(flow.solver) if flow.solver is rhs.solver else f"{flow.solver!r} → {rhs.solver!r}",
+        "estimator": flow.estimator,
+        "backend": rhs.backend.name,
+        "dtype": rhs.backend.dtype,
+        "linear_tolerance": rhs.tolerance,
+        "versions": versions(),
+    }
+    dataset.attrs.update({name: value for name, value in attributes.items() if value is not None})
+    return dataset

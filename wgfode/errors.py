@@ -1,0 +1,70 @@
+"""The errors that wgfode raises, and the small checks that raise them.
+
+Every message names the argument, what came and what was expected.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class WgfodeError(Exception):
+    """Base class of every error that wgfode raises on purpose."""
+
+
+class InputError(WgfodeError, ValueError):
+    """An argument is wrong; the message names it, what came and what was expected."""
+
+
+class MissingDependencyError(WgfodeError, ImportError):
+    """A framework is not installed; the message names the extra that brings it."""
+
+
+class IntegrationError(WgfodeError, RuntimeError):
+    """A run stopped before its last time. `time` is where, `reason` is why."""
+
+    def __init__(self, time: float, reason: str):
+        super().__init__(f"stopped at t={time:.6g} because {reason}")
+        self.time = time
+        self.reason = reason
+
+
+def positive(name: str, value: Any) -> float:
+    """`value` as a float > 0, else an `InputError` that names it."""
+    number = real(name, value)
+    if not number > 0:
+        raise InputError(f"{name} must be > 0, got {value!r}")
+    return number
+
+
+def real(name: str, value: Any) -> float:
+    """`value` as a finite float, else an `InputError` that names it."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be a number, got {value!r}") from None
+    if number != number or number in (float("inf"), float("-inf")):
+        raise InputError(f"{name} must be finite, got {value!r}")
+    return number
+
+
+def positive_int(name: str, value: Any) -> int:
+    """`value` as an int >= 1, else an `InputError` that names it."""
+    if isinstance(value, bool) or not isinstance(value, int) and not hasattr(value, "__index__"):
+        raise InputError(f"{name} must be a whole number >= 1, got {value!r}")
+    if int(value) < 1:
+        raise InputError(f"{name} must be a whole number >= 1, got {value!r}")
+    return int(value)
+
+
+def choice(name: str, value: Any, options: Iterable[str]) -> str:
+    """The member of `options` equal to `value` up to case, else an `InputError` with the nearest names."""
+    known = {option.lower(): option for option in options}
+    key = str(value).lower()
+    if key in known:
+        return known[key]
+    near = [known[k] for k in difflib.get_close_matches(key, known, n=3, cutoff=0.4)]
+    hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+    raise InputError(f"unknown {name} {value!r}{hint} (known: {', '.join(sorted(known.values()))})")

@@ -1,0 +1,90 @@
+"""The whole problem as one frozen value, checked when it is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import checks
+from .energies import Energy
+from .errors import InputError, choice
+from .maps.base import Map
+from .metrics import Relaxed
+from .points import Points, Sobol
+from .references import Reference
+from .solvers import Auto
+from .solvers.problem import Solver
+
+HELD_OUT = 1_000_003
+"""Added to seeds of evaluation points, so that they share no stream with the driving points."""
+
+
+@dataclass(frozen=True)
+class GradientFlow:
+    """The Wasserstein gradient flow of `energy`, on the densities that `map` makes of `reference`.
+
+    - `map`: T_θ, e.g. `Affine(10) @ Planar(10, layers=20)`;
+    - `energy`: F(ρ), e.g. `Potential(V) + D * Entropy()`;
+    - `reference`: λ, which is also the initial density, since maps start at the identity;
+    - `points`: the points at which expectations over λ are taken;
+    - `metric`: `Relaxed()` (Ĝ) or `Wasserstein(potentials)` (G);
+    - `solver`: how the linear problem is solved; `Auto()` picks by size;
+    - `estimator`: "velocity" (least squares against g; the default) or "energy" (∇_θ of the sampled
+      energy, the literature's; it overfits the log-determinant on frozen points).
+
+    Raises `InputError`, naming the argument, for anything that does not fit together: dimensions,
+    an entropy with a map or reference that has no density, a solver that the estimator cannot serve,
+    potentials of the wrong shape or not finite on sample points, an asymmetric W.
+    """
+
+    map: Map
+    energy: Energy
+    reference: Reference
+    points: Points = field(default_factory=lambda: Sobol(1024, seed=0))
+    metric: Any = field(default_factory=Relaxed)
+    solver: Solver = field(default_factory=Auto)
+    estimator: str = "velocity"
+
+    def __post_init__(self) -> None:
+        for name, kind in (("map", Map), ("energy", Energy), ("reference", Reference), ("points", Points),
+                           ("solver", Solver)):  # fmt: skip
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise InputError(f"{name} must be a wgfode {kind.__name__}, got {value!r}")
+        if not hasattr(self.metric, "problem"):
+            raise InputError(f"metric must be Relaxed() or Wasserstein(potentials), got {self.metric!r}")
+        object.__setattr__(self, "estimator", choice("estimator", self.estimator, ("velocity", "energy")))
+        if self.map.dim != self.reference.dim:
+            raise InputError(f"map has dimension {self.map.dim} and reference has dimension {self.reference.dim}")
+        if self.map.size == 0:
+            raise InputError(f"map {self.map!r} has no parameters, so nothing can flow")
+        if self.energy.needs_density:
+            for name in ("map", "reference"):
+                if not getattr(self, name).has_density:
+                    raise InputError(
+                        f"energy {self.energy!r} needs the density of the pushed reference, and {name} "
+                        f"{getattr(self, name)!r} has none"
+                    )
+        if self.estimator == "energy" and self.solver.needs_target:
+            raise InputError(
+                f"solver {self.solver!r} solves the least-squares problem of estimator='velocity'; with "
+                "estimator='energy' only ∇F is known: use MINRES, Cholesky, Eigh or Auto"
+            )
+        sample, _ = self.points.draw(self.reference)
+        checks.energy_at(self.energy, sample[:64])
+
+    @property
+    def dim(self) -> int:
+        """d."""
+        return self.map.dim
+
+    @property
+    def size(self) -> int:
+        """m, the number of parameters."""
+        return self.map.size
+
+    def held_out(self, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """n evaluation points (n, d) and weights (n,), independent of the ones that drive the flow."""
+        return Sobol(n, seed=seed + HELD_OUT).draw(self.reference)

@@ -1,0 +1,11 @@
+"""Parametrized maps T_θ: R^d → R^d. Each starts at the identity exactly; `@` composes them."""
+
+from .affine import Affine, Identity
+from .base import Image, Map
+from .basis import Basis
+from .compose import Compose
+from .neural_ode import NeuralODE
+from .planar import Planar
+from .residual import Residual
+
+__all__ = ["Affine", "Basis", "Compose", "Identity", "Image", "Map", "NeuralODE", "Planar", "Residual"]

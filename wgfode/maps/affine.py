@@ -1,0 +1,95 @@
+"""Affine maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..arrays import like, unpack
+from ..backend.protocol import Backend
+from ..errors import choice, positive_int
+from .base import Image, Map
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Affine(Map):
+    """T(z) = A z + b. θ holds the free entries of A, row by row, then b.
+
+    `structure` is "full" (m = d² + d), "lower_triangular" (m = d(d+1)/2 + d) or "diagonal" (m = 2d).
+    The full map holds every Gaussian; a triangular one does too, but its tangent space lacks the
+    gradient fields that `Relaxed` needs: use `Wasserstein` with it.
+    """
+
+    dim: int
+    structure: str = "full"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", positive_int("dim", self.dim))
+        known = ("full", "lower_triangular", "diagonal")
+        object.__setattr__(self, "structure", choice("structure", self.structure, known))
+
+    @cached_property
+    def pattern(self) -> np.ndarray:
+        """The (row, column) pairs of A's free entries, (k, 2)."""
+        masks = {"full": np.ones, "lower_triangular": lambda s: np.tril(np.ones(s)), "diagonal": lambda s: np.eye(s[0])}
+        return np.argwhere(masks[self.structure]((self.dim, self.dim)))
+
+    @property
+    def size(self) -> int:
+        return len(self.pattern) + self.dim
+
+    def initial(self) -> np.ndarray:
+        diagonal = (self.pattern[:, 0] == self.pattern[:, 1]).astype(float)
+        return np.concatenate([diagonal, np.zeros(self.dim)])
+
+    def matrix(self, theta: Array) -> tuple[Array, Array]:
+        """A (d, d) and b (d,)."""
+        d, k = self.dim, len(self.pattern)
+        entries, b = unpack(theta, (k,), (d,))
+        if self.structure == "full":
+            return entries.reshape((d, d)), b
+        scatter = np.zeros((d * d, k))
+        scatter[self.pattern[:, 0] * d + self.pattern[:, 1], np.arange(k)] = 1
+        return (like(scatter, theta) @ entries).reshape((d, d)), b
+
+    def __call__(self, theta: Array, z: Array) -> Array:
+        A, b = self.matrix(theta)
+        return z @ A.T + b
+
+    def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
+        A, b = self.matrix(theta)
+        xp = backend.xp
+        sign, log_det = xp.linalg.slogdet(A)
+        ones = xp.ones_like(z[:, 0])
+        if score is not None:
+            score = xp.linalg.solve(A.T, score.T).T
+        return Image(z @ A.T + b, sign * ones, log_det * ones, score)
+
+
+@dataclass(frozen=True)
+class Identity(Map):
+    """T(z) = z, without parameters; the neutral element of composition."""
+
+    dim: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", positive_int("dim", self.dim))
+
+    @property
+    def size(self) -> int:
+        return 0
+
+    def initial(self) -> np.ndarray:
+        return np.zeros(0)
+
+    def __call__(self, theta: Array, z: Array) -> Array:
+        return z
+
+    def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
+        ones = backend.xp.ones_like(z[:, 0])
+        return Image(z, ones, 0 * ones, score)

@@ -1,0 +1,48 @@
+"""Linear combinations of given functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ..errors import InputError, positive_int
+from .base import Map
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Basis(Map):
+    """T(z) = z + Σ_k θ_k φ_k(z), for given φ_k: R^d → R^d that take (N, d) to (N, d).
+
+    The identity is kept apart, so θ = 0 is the exact start; put it among the φ_k to let it scale.
+    Raises `InputError` for an empty list or something that cannot be called.
+    """
+
+    functions: Sequence[Callable[[Array], Array]]
+    dim: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", positive_int("dim", self.dim))
+        object.__setattr__(self, "functions", tuple(self.functions))
+        if not self.functions:
+            raise InputError("functions must hold at least one φ_k: (N, d) → (N, d), got none")
+        for index, function in enumerate(self.functions):
+            if not callable(function):
+                raise InputError(f"functions[{index}] must be callable, (N, d) → (N, d), got {function!r}")
+
+    @property
+    def size(self) -> int:
+        return len(self.functions)
+
+    def initial(self) -> np.ndarray:
+        return np.zeros(self.size)
+
+    def __call__(self, theta: Array, z: Array) -> Array:
+        values = array_namespace(z).stack([function(z) for function in self.functions], axis=0)
+        flat = values.reshape((self.size, -1))
+        return z + (theta @ flat).reshape(z.shape)

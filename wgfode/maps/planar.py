@@ -1,0 +1,83 @@
+"""Planar normalizing flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ..arrays import unpack
+from ..backend.protocol import Backend
+from ..errors import positive_int
+from .base import Image, Map
+from .directions import check, directions
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Planar(Map):
+    """T = f_K ∘ … ∘ f_1 with f_k(x) = x + u_k tanh(w_kᵀx + b_k) (Rezende & Mohamed 2015).
+
+    θ holds u (layers, d), w (layers, d), b (layers,); it starts at u = 0, the identity, with
+    directions w chosen by `init` ("random" or "axis", see `maps.directions`), `scale` and `seed`.
+    A layer is injective while 1 + tanh'(·) uᵀw > 0 everywhere; `min_jacobian` in the dataset watches it.
+    """
+
+    dim: int
+    layers: int
+    init: str = "random"
+    scale: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", positive_int("dim", self.dim))
+        object.__setattr__(self, "layers", positive_int("layers", self.layers))
+        init, scale = check(self.init, self.scale)
+        object.__setattr__(self, "init", init)
+        object.__setattr__(self, "scale", scale)
+
+    @property
+    def size(self) -> int:
+        return self.layers * (2 * self.dim + 1)
+
+    def initial(self) -> np.ndarray:
+        w, b = directions(self.init, self.layers, self.dim, self.scale, self.seed)
+        return np.concatenate([np.zeros(w.size), w.ravel(), b])
+
+    def parameters(self, theta: Array) -> tuple[Array, Array, Array]:
+        """u (layers, d), w (layers, d), b (layers,)."""
+        K, d = self.layers, self.dim
+        u, w, b = unpack(theta, (K, d), (K, d), (K,))
+        return u, w, b
+
+    def __call__(self, theta: Array, z: Array) -> Array:
+        u, w, b = self.parameters(theta)
+        tanh = array_namespace(z).tanh
+        for k in range(self.layers):
+            h = tanh(z @ w[k] + b[k])
+            z = z + h[:, None] * u[k]
+        return z
+
+    def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
+        """Layer by layer: det ∂f = 1 + h'uᵀw, and (I + h'uwᵀ)^(−T) by Sherman–Morrison, O(d) a layer."""
+        xp = backend.xp
+        u, w, b = self.parameters(theta)
+        sign = xp.ones_like(z[:, 0])
+        log_det = xp.zeros_like(sign)
+        for k in range(self.layers):
+            h = xp.tanh(z @ w[k] + b[k])
+            slope = 1 - h**2
+            uw = xp.sum(u[k] * w[k])
+            det = 1 + slope * uw
+            if score is not None:
+                bend = -2 * h * slope  # tanh''
+                score = score - (bend * uw / det)[:, None] * w[k]
+                score = score - (slope * (score @ u[k]) / det)[:, None] * w[k]
+            sign = sign * xp.sign(det)
+            log_det = log_det + xp.log(xp.abs(det))
+            z = z + h[:, None] * u[k]
+        return Image(z, sign, log_det, score)
+

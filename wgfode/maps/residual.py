@@ -1,0 +1,75 @@
+"""One residual layer of ridge functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ..arrays import unpack
+from ..backend.protocol import Backend
+from ..errors import positive_int
+from .base import Image, Map
+from .directions import check, directions
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Residual(Map):
+    """T(z) = z + Σ_k u_k tanh(w_kᵀz + b_k), k = 1 … width.
+
+    θ holds u (width, d), w (width, d), b (width,); it starts at u = 0, the identity, with directions
+    w chosen by `init` ("random" or "axis", see `maps.directions`), `scale` and `seed`. Its tangent
+    space is that of a two-layer network, and wide layers resolve strongly nonlinear maps.
+    """
+
+    dim: int
+    width: int
+    init: str = "random"
+    scale: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", positive_int("dim", self.dim))
+        object.__setattr__(self, "width", positive_int("width", self.width))
+        init, scale = check(self.init, self.scale)
+        object.__setattr__(self, "init", init)
+        object.__setattr__(self, "scale", scale)
+
+    @property
+    def size(self) -> int:
+        return self.width * (2 * self.dim + 1)
+
+    def initial(self) -> np.ndarray:
+        w, b = directions(self.init, self.width, self.dim, self.scale, self.seed)
+        return np.concatenate([np.zeros(w.size), w.ravel(), b])
+
+    def parameters(self, theta: Array) -> tuple[Array, Array, Array]:
+        """u (width, d), w (width, d), b (width,)."""
+        K, d = self.width, self.dim
+        u, w, b = unpack(theta, (K, d), (K, d), (K,))
+        return u, w, b
+
+    def __call__(self, theta: Array, z: Array) -> Array:
+        u, w, b = self.parameters(theta)
+        return z + array_namespace(z).tanh(z @ w.T + b) @ u
+
+    def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
+        """∂_zT = M = I + Σ h'_k u_k w_kᵀ is formed; ∇_z log|det M| = Σ h''_k (w_kᵀ M⁻¹ u_k) w_k."""
+        xp = backend.xp
+        u, w, b = self.parameters(theta)
+        h = xp.tanh(z @ w.T + b)
+        slope = 1 - h**2
+        outer = (u[:, :, None] * w[:, None, :]).reshape(self.width, -1)
+        M = backend.asarray(np.eye(self.dim)) + (slope @ outer).reshape(-1, self.dim, self.dim)
+        sign, log_det = xp.linalg.slogdet(M)
+        if score is not None:
+            inverse = xp.linalg.inv(M)
+            # w_kᵀ M⁻¹ u_k, (N, K)
+            bracket = inverse.reshape(-1, self.dim**2) @ (w[:, :, None] * u[:, None, :]).reshape(self.width, -1).T
+            pulled = score - (-2 * h * slope * bracket) @ w
+            score = xp.einsum("nij,ni->nj", inverse, pulled)
+        return Image(z + h @ u, sign, log_det, score)

@@ -1,0 +1,54 @@
+"""Names of the integrators' methods, and the state of a run between steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InputError, choice, positive, positive_int
+
+EXPLICIT = ("Euler", "Midpoint", "Heun", "Bosh3", "Tsit5", "Dopri5", "Dopri8")
+"""Methods that mean the same with either integrator; Euler, Midpoint and Heun need a `step_size` with torchdiffeq."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How to step in time. Adaptive with `rtol` and `atol` where `step_size` is None, else with fixed steps.
+
+    Raises `InputError` for an unknown name (the nearest are suggested) and for numbers out of range.
+    """
+
+    name: str = "Tsit5"
+    rtol: float = 1e-6
+    atol: float = 1e-8
+    step_size: float | None = None
+    max_steps: int = 100_000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", choice("method", self.name, EXPLICIT))
+        positive("rtol", self.rtol)
+        positive("atol", self.atol)
+        if self.step_size is not None:
+            positive("step_size", self.step_size)
+        positive_int("max_steps", self.max_steps)
+
+    def fits(self, dtype: str) -> None:
+        """Raise `InputError` where `rtol` asks for more than `dtype` holds."""
+        least = 1e-13 if dtype == "float64" else 1e-6
+        if self.step_size is None and self.rtol < least:
+            raise InputError(f"rtol={self.rtol:g} is below what {dtype} can hold; use rtol >= {least:g}")
+
+
+@dataclass(frozen=True)
+class State:
+    """A run between steps: enough to go on from."""
+
+    time: float
+    theta: np.ndarray
+    step: float | None = None
+    """The size of the next step, where the controller has one."""
+    accepted: int = 0
+    rejected: int = 0
+    evaluations: int = 0
+    """Right-hand sides evaluated."""

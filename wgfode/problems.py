@@ -1,0 +1,225 @@
+"""The named problems, each with its flow, output times and, where known, exact solution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from .arrays import like
+from .energies import Entropy, Interaction, PorousMedium, Potential
+from .errors import choice
+from .flow import GradientFlow
+from .maps import Affine, Planar, Residual
+from .points import Sobol
+from .references import Barenblatt, Gaussian
+from .solvers import LSMR
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A named problem."""
+
+    name: str
+    description: str
+    flow: GradientFlow
+    times: tuple[float, ...]
+    """Output times, 0 included."""
+    make_exact: Callable[[], Any] = field(repr=False)
+    rtol: float = 1e-6
+    atol: float = 1e-8
+    """Tolerances at which the problem's figures are stated."""
+
+    @property
+    def exact(self) -> Any:
+        """The exact solution (`wgfode.validation.exact`), or None where none is known."""
+        return self.make_exact()
+
+    def with_seed(self, seed: int) -> Problem:
+        """The problem with its driving points drawn from another seed."""
+        flow = replace(self.flow, points=replace(self.flow.points, seed=seed))  # type: ignore[type-var]
+        return replace(self, flow=flow)
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """½(x−μ)ᵀA(x−μ), (N, d) → (N,)."""
+
+    precision: tuple[tuple[float, ...], ...]
+    centre: tuple[float, ...]
+
+    def __call__(self, x: Array) -> Array:
+        y = x - like(self.centre, x)
+        return 0.5 * ((y @ like(self.precision, x)) * y).sum(-1)
+
+
+def quadratic(A: np.ndarray, mu: np.ndarray) -> Potential:
+    """The potential ½(x−μ)ᵀA(x−μ), A (d, d) symmetric, with its convexity (A's smallest eigenvalue)."""
+    form = Quadratic(tuple(map(tuple, A.tolist())), tuple(mu.tolist()))
+    return Potential(form, convexity=float(np.linalg.eigvalsh(A)[0]))
+
+
+def double_well_potential(x: Array) -> Array:
+    """(x² − 1)²/4, (N, 1) → (N,)."""
+    return ((x**2 - 1) ** 2).sum(-1) / 4
+
+
+def quartic_potential(x: Array) -> Array:
+    """Σ (x_i⁴ − 16 x_i² + 5 x_i)/50, (N, d) → (N,)."""
+    return (x**4 - 16 * x**2 + 5 * x).sum(-1) / 50
+
+
+def ring_kernel(x: Array) -> Array:
+    """|x|⁴/4 − |x|²/2, (N, d) → (N,)."""
+    r2 = (x**2).sum(-1)
+    return r2**2 / 4 - r2 / 2
+
+
+_SIGMA_A = np.array([[5.0, -3.0], [-3.0, 5.0]]) / 8
+
+
+def _ornstein_uhlenbeck_2d() -> Problem:
+    A, mu = np.linalg.inv(_SIGMA_A), np.ones(2)
+
+    def exact() -> Any:
+        from .validation.exact import OrnsteinUhlenbeck
+
+        return OrnsteinUhlenbeck(mu, A, 1.0, np.zeros(2), np.eye(2))
+
+    flow = GradientFlow(
+        map=Affine(2),
+        energy=quadratic(A, mu) + Entropy(),
+        reference=Gaussian.standard(2),
+        points=Sobol(256, seed=0),
+    )
+    return Problem(
+        "ornstein-uhlenbeck-2d",
+        "Fokker–Planck, quadratic potential with a correlated target; affine map",
+        flow, (0.0, 0.1, 0.3, 1.0), exact,
+    )  # fmt: skip
+
+
+def _fokker_planck_10d() -> Problem:
+    sigma = np.eye(10)
+    sigma[:2, :2] = _SIGMA_A
+    sigma[4:6, 4:6] = np.diag([1.0, 0.25])
+    sigma[8:, 8:] = np.diag([0.25, 0.25])
+    A, mu = np.linalg.inv(sigma), np.array([1.0, 1, 0, 0, 1, 2, 0, 0, 2, 3])
+
+    def exact() -> Any:
+        from .validation.exact import OrnsteinUhlenbeck
+
+        return OrnsteinUhlenbeck(mu, A, 1.0, np.zeros(10), np.eye(10))
+
+    flow = GradientFlow(
+        map=Affine(10) @ Planar(10, layers=20),
+        energy=quadratic(A, mu) + Entropy(),
+        reference=Gaussian.standard(10),
+        points=Sobol(1024, seed=0),
+    )
+    return Problem(
+        "fokker-planck-10d",
+        "Fokker–Planck in 10-D, quadratic potential (the source's example 2); affine ∘ planar map",
+        flow, (0.0, 0.1, 0.5, 1.0, 2.0), exact,
+    )  # fmt: skip
+
+
+def _fokker_planck_30d() -> Problem:
+    def exact() -> Any:
+        from .validation.exact import separable_quartic
+
+        return separable_quartic(30)
+
+    flow = GradientFlow(
+        map=Affine(30) @ Residual(30, width=120, init="axis"),
+        energy=Potential(quartic_potential, convexity=-0.64) + Entropy(),
+        reference=Gaussian.standard(30),
+        points=Sobol(2048, seed=0),
+        solver=LSMR(shift=1e-6),
+    )
+    return Problem(
+        "fokker-planck-30d",
+        "Fokker–Planck in 30-D, separable quartic double wells (the source's example 3); affine ∘ residual map",
+        flow, (0.0, 0.3, 0.6, 0.9, 1.2, 1.5, 1.8), exact, rtol=1e-4, atol=1e-6,
+    )  # fmt: skip
+
+
+def _aggregation_ring() -> Problem:
+    def exact() -> Any:
+        from .validation.exact import Ring
+
+        return Ring()
+
+    flow = GradientFlow(
+        map=Affine(2) @ Residual(2, width=80, init="random", scale=1.0),
+        energy=Interaction(ring_kernel, convexity=-1.0),
+        reference=Gaussian((1.25, 1.25), 0.18 * np.eye(2)),
+        points=Sobol(1024, seed=0),
+    )
+    return Problem(
+        "aggregation-ring",
+        "Aggregation in 2-D, repulsion and attraction that end on a ring (the source's example 1)",
+        flow, (0.0, 0.5, 1.0, 2.0, 4.0, 10.0), exact,
+    )  # fmt: skip
+
+
+def _porous_medium_2d() -> Problem:
+    def exact() -> Any:
+        from .validation.exact import Barenblatt as Exact
+
+        return Exact(2, 2.0, 0.2)
+
+    flow = GradientFlow(
+        map=Affine(2),
+        energy=PorousMedium(2),
+        reference=Barenblatt(2, 2, 0.2),
+        points=Sobol(1024, seed=0),
+    )
+    return Problem(
+        "porous-medium-2d",
+        "Porous medium equation, m = 2, from the Barenblatt profile at t₀ = 0.2; affine map",
+        flow, (0.0, 0.2, 0.6, 1.0, 2.0), exact,
+    )  # fmt: skip
+
+
+def _double_well_1d() -> Problem:
+    def exact() -> Any:
+        from .validation.exact import double_well
+
+        return double_well()
+
+    flow = GradientFlow(
+        map=Affine(1) @ Residual(1, width=30, init="axis"),
+        energy=Potential(double_well_potential, convexity=-1.0) + 0.1 * Entropy(),
+        reference=Gaussian([0.3], [[0.09]]),
+        points=Sobol(1024, seed=0),
+    )
+    return Problem(
+        "double-well-1d",
+        "Fokker–Planck in 1-D, V = (x²−1)²/4, D = 0.1; affine ∘ residual map",
+        flow, (0.0, 0.1, 0.25, 0.5, 1.0, 2.0), exact,
+    )  # fmt: skip
+
+
+PROBLEMS: dict[str, Callable[[], Problem]] = {
+    "ornstein-uhlenbeck-2d": _ornstein_uhlenbeck_2d,
+    "double-well-1d": _double_well_1d,
+    "porous-medium-2d": _porous_medium_2d,
+    "aggregation-ring": _aggregation_ring,
+    "fokker-planck-10d": _fokker_planck_10d,
+    "fokker-planck-30d": _fokker_planck_30d,
+}
+
+
+def names() -> list[str]:
+    """The names of the problems."""
+    return list(PROBLEMS)
+
+
+def get(name: str) -> Problem:
+    """The problem of that name; `InputError` with the nearest names for an unknown one."""
+    return PROBLEMS[choice("problem", name, PROBLEMS)]()

@@ -1,0 +1,70 @@
+"""The pushed density ρ_θ = T_θ#λ, known at the images of weighted points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .backend.protocol import Backend
+from .maps.base import Map
+from .references import Reference
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """ρ_θ at points: what an energy needs to know of it.
+
+    `x` (N, d) are the images, `weights` (N,) sum to one. `log_density` (N,), `score` = ∇log ρ (N, d)
+    and `jacobian` = det ∂_zT with its sign (N,) are None where no density was asked for.
+    """
+
+    backend: Backend
+    x: Array
+    weights: Array
+    log_density: Array | None = None
+    score: Array | None = None
+    jacobian: Array | None = None
+
+    def mean(self, values: Array) -> Array:
+        """E_ρ of values (N, …) given at the points."""
+        return self.weights @ values
+
+    def by_rows(self, f: Callable[[Array], Array], block: int) -> Array:
+        """f(x), row by row, for an f that compares each row with every point: blocks of at most `block` numbers."""
+        n, d = self.x.shape
+        return self.backend.by_rows(f, self.x, max(1, block // (n * d)))
+
+
+def reference_score(backend: Backend, reference: Reference, z: Array) -> Array:
+    """∇log λ at z, (N, d): closed form, or by automatic differentiation where the reference has none."""
+    score = reference.score(z)
+    if score is not None:
+        return score
+    return backend.grad(lambda points: backend.xp.sum(reference.log_density(points)))(z)
+
+
+def push(
+    backend: Backend,
+    map: Map,
+    reference: Reference,
+    theta: Array,
+    z: Array,
+    weights: Array,
+    *,
+    density: bool,
+    score: bool = True,
+) -> Pushed:
+    """ρ_θ at the images of z (N, d): log ρ(x) = log λ(z) − log|det ∂_zT|.
+
+    Without `density` only the images are computed.
+    """
+    if not density:
+        return Pushed(backend, map(theta, z), weights)
+    initial = reference_score(backend, reference, z) if score else None
+    image = map.push(backend, theta, z, initial)
+    log_density = reference.log_density(z) - image.log_det
+    jacobian = image.sign * backend.xp.exp(image.log_det)
+    return Pushed(backend, image.x, weights, log_density, image.score, jacobian)

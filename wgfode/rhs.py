@@ -1,0 +1,172 @@
+"""The right-hand side θ ↦ −Ĝ†∇F, and everything known about an evaluation of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import checks
+from .backend.protocol import Backend
+from .flow import GradientFlow
+from .pushforward import Pushed, push
+from .solvers import Auto, NormalProblem, Solver
+from .tangent import Tangent
+
+Array = Any
+
+
+class Evaluation(NamedTuple):
+    """One evaluation of the right-hand side."""
+
+    velocity: Array
+    """θ̇, (m,)."""
+    linear_residual: Array
+    """True relative residual of the linear solve."""
+    linear_steps: Array
+    """Iterations of the linear solve, 0 if direct."""
+
+
+class RightHandSide:
+    """A `GradientFlow` on a backend: pure functions of θ and of the points that drive the flow.
+
+    `tolerance` is the relative residual that solvers with `rtol=None` reach.
+    """
+
+    def __init__(self, flow: GradientFlow, backend: Backend, tolerance: float):
+        self.flow, self.backend = flow, backend
+        floor = 1e-13 if backend.dtype == "float64" else 2e-6
+        self.tolerance = max(tolerance, floor)
+        z, _ = self.points_of(0)
+        rows, has_target = z.shape[0] * z.shape[1], flow.estimator == "velocity"
+        solver = flow.solver
+        self.solver: Solver = solver.pick(flow.size, rows, has_target) if isinstance(solver, Auto) else solver
+        # the functions of this energy are now met with the framework's own arrays
+        checks.energy_at(flow.energy, np.asarray(backend.to_numpy(z[:64]), float), backend.asarray, backend.to_numpy)
+
+    def initial(self) -> Array:
+        """The θ of the identity map, (m,)."""
+        return self.backend.asarray(self.flow.map.initial())
+
+    def points_of(self, segment: int) -> tuple[Array, Array]:
+        """The points (N, d) and weights (N,) that drive the flow in a segment between resampling times."""
+        z, weights = self._draw(segment)
+        return self.backend.asarray(z), self.backend.asarray(weights)
+
+    @lru_cache(maxsize=2)  # noqa: B019 - a right-hand side lives as long as its run
+    def _draw(self, segment: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.flow.points.draw(self.flow.reference, segment)
+
+    def pushed(self, theta: Array, z: Array, weights: Array, *, score: bool = True) -> Pushed:
+        """ρ_θ at the images of z, with its density where the energy needs one."""
+        flow = self.flow
+        return push(self.backend, flow.map, flow.reference, theta, z, weights,
+                    density=flow.energy.needs_density, score=score)  # fmt: skip
+
+    def energy(self, theta: Array, z: Array, weights: Array) -> Array:
+        """F(ρ_θ) sampled at the points, a scalar."""
+        rho = self.pushed(theta, z, weights, score=False)
+        return sum(c * term.value(rho) for c, term in self.flow.energy.terms)
+
+    def driving_force(self, rho: Pushed) -> Array:
+        """g = ∇(δF/δρ) at the pushed points, (N, d)."""
+        return sum(c * term.gradient(rho) for c, term in self.flow.energy.terms)
+
+    def problem(self, theta: Array, z: Array, weights: Array) -> NormalProblem:
+        """The linear problem for ξ = −θ̇."""
+        tangent = Tangent(self.backend, self.flow.map, theta, z)
+        gradient = None
+        if self.flow.estimator == "energy":
+            gradient = self.backend.grad(lambda parameters: self.energy(parameters, z, weights))(theta)
+        g = self.driving_force(self.pushed(theta, z, weights)) if gradient is None else None
+        return self.flow.metric.problem(tangent, weights, g, gradient)
+
+    def evaluate(self, theta: Array, z: Array, weights: Array) -> Evaluation:
+        """θ̇ = −Ĝ†∇F from the points z (N, d) with weights (N,).
+
+        Differentiable in θ, by the implicit function theorem: G dξ = db − dG ξ.
+        """
+        problem = self.problem(theta, z, weights)
+        self.solver.prepare(problem)
+        sigma = self.backend.constant(self.solver.sigma(problem))
+
+        def solve() -> tuple[Array, tuple[Array, Array]]:
+            solution = self.solver.solve(problem, self.tolerance)
+            return solution.xi, (solution.relative_residual, solution.steps)
+
+        def tangent_solve(_: Any, y: Array) -> Array:
+            return self.solver.solve(problem.with_rhs(y), self.tolerance).xi
+
+        xi, (residual, steps) = self.backend.root(
+            lambda guess: -problem.residual(guess, sigma), solve, tangent_solve, self.backend.xp.zeros_like(theta)
+        )
+        return Evaluation(-xi, residual, steps)
+
+    def diagnose(
+        self, theta: Array, z: Array, weights: Array, z_out: Array, weights_out: Array
+    ) -> dict[str, Array]:
+        """What is known of ρ_θ and of the flow at θ; (z, weights) drive it, (z_out, weights_out) are held out.
+
+        The residuals are E|Jξ − g|² of the ξ really used: unbiased on the held-out points, too small
+        on the driving ones.
+        """
+        flow, xp = self.flow, self.backend.xp
+        evaluation = self.evaluate(theta, z, weights)
+        report: dict[str, Array] = {
+            "linear_residual": evaluation.linear_residual,
+            "linear_steps": evaluation.linear_steps,
+        }
+
+        def defect(points: Array, rho: Pushed) -> tuple[Array, Array]:
+            moved = self.backend.jvp(lambda p: flow.map(p, points), theta, evaluation.velocity)[1]
+            squared = xp.sum((moved + self.driving_force(rho)) ** 2, axis=1)
+            return rho.mean(squared), rho.mean(xp.sum(moved**2, axis=1))
+
+        report["residual_in_sample"], _ = defect(z, self.pushed(theta, z, weights))
+        dense = flow.map.has_density and flow.reference.has_density
+        rho = push(self.backend, flow.map, flow.reference, theta, z_out, weights_out, density=dense)
+        report["residual"], report["dissipation"] = defect(z_out, rho)
+        report["x"] = rho.x
+        if dense:
+            report["log_density"] = rho.log_density
+            report["min_jacobian"] = xp.min(rho.jacobian)
+        report["energy_term"] = xp.stack([c * term.value(rho) for c, term in flow.energy.terms])
+        return report
+
+    def injectivity_watch(self, n: int = 1024) -> Callable[[np.ndarray], float]:
+        """θ ↦ min det ∂_zT over n held-out points, or inf where the energy needs no density."""
+        if not self.flow.energy.needs_density:
+            return lambda theta: np.inf
+        as_ = self.backend.asarray
+        z, weights = (as_(part) for part in self.flow.held_out(n))
+
+        def smallest(theta: Array) -> Array:
+            return self.backend.xp.min(self.pushed(theta, z, weights, score=False).jacobian)
+
+        compiled = self.backend.compile(smallest)
+        return lambda theta: float(compiled(as_(theta)))
+
+    def explain(self, t: float, theta: np.ndarray) -> str:
+        """What is not finite in the right-hand side at θ, as the end of a sentence; empty if all is."""
+        as_ = self.backend.asarray
+        z, weights = self.points_of(self.flow.points.segment(t))
+        rho = self.backend.compile(lambda p: _fields(self.pushed(p, z, weights)))(as_(theta))
+        rho = Pushed(self.backend, rho["x"], weights, rho.get("log_density"), rho.get("score"))
+        named = {"T": rho.x, "log-det": rho.log_density, "score": rho.score}
+        for _, term in self.flow.energy.terms:
+            named[f"value of {term!r}"] = term.value(rho)
+            named[f"gradient of {term!r}"] = term.gradient(rho)
+        for name, value in named.items():
+            array = np.asarray(0.0 if value is None else self.backend.to_numpy(value))
+            if not np.isfinite(array).all():
+                finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1) if array.ndim else [False]
+                worst = self.backend.to_numpy(z)[int(np.argmin(finite))] if array.ndim else None
+                return f"; {name} is not finite" + ("" if worst is None else f" at z={worst}")
+        return ""
+
+
+def _fields(rho: Pushed) -> dict[str, Array]:
+    found = {"x": rho.x, "log_density": rho.log_density, "score": rho.score}
+    return {name: value for name, value in found.items() if value is not None}

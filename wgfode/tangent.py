@@ -1,0 +1,63 @@
+"""The tangent operator J(θ) = ∂_θT_θ at N points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .backend.protocol import Backend
+from .maps.base import Map
+
+Array = Any
+
+BLOCK = 2**25
+"""Most numbers of J that are held at once when a Gram matrix is formed (256 MB in float64)."""
+
+
+class Tangent:
+    """J(θ) at points z, (N·d) × m as an operator; it is formed only block by block.
+
+    `x` = T_θ(z) comes with it, (N, d).
+    """
+
+    def __init__(self, backend: Backend, map: Map, theta: Array, z: Array):
+        self.backend, self.map, self.theta, self.z = backend, map, theta, z
+        self.x, self._jvp, self._vjp = backend.linearize(lambda parameters: map(parameters, z), theta)
+
+    @property
+    def size(self) -> int:
+        """m."""
+        return self.theta.shape[0]
+
+    def apply(self, xi: Array) -> Array:
+        """J ξ, (m,) → (N, d)."""
+        return self._jvp(xi)
+
+    def adjoint(self, w: Array) -> Array:
+        """Jᵀ w, (N, d) → (m,)."""
+        return self._vjp(w)
+
+    def rows(self, z: Array) -> Array:
+        """J at the rows of z, (B, d, m), by reverse mode in each row's d outputs."""
+
+        def row(point: Array) -> Array:
+            return self.backend.jacobian(lambda parameters: self.map(parameters, point[None])[0])(self.theta)
+
+        return self.backend.vmap(row)(z)
+
+    def gram(self, weights: Array) -> Array:
+        """Σ_n weights_n J_nᵀJ_n, (m, m)."""
+        (n, d), m = self.z.shape, self.size
+        block = max(1, BLOCK // (d * m))
+        total = 0.0
+        for begin in range(0, n, block):
+            J = self.rows(self.z[begin : begin + block])
+            root = self.backend.xp.sqrt(weights[begin : begin + block])
+            J = (root[:, None, None] * J).reshape(-1, m)
+            total = total + J.T @ J
+        return total
+
+    def mean_diagonal(self, weights: Array, probes: Array) -> Array:
+        """trace(Ĝ)/m estimated by |Jᵀ√w v|² over random signs v (P, N, d): it scales shifts where Ĝ is not formed."""
+        root = self.backend.xp.sqrt(weights)[:, None]
+        pulled = self.backend.vmap(lambda v: self.adjoint(root * v))(probes)
+        return self.backend.xp.mean(self.backend.xp.sum(pulled**2, axis=1)) / self.size
