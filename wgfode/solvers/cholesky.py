@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from ..arrays import like
 from .eigh import Eigh, filtered
 from .problem import NormalProblem, Solution, Solver, checked_shift
 
@@ -39,7 +42,7 @@ class Cholesky(Solver):
     def solve(self, problem: NormalProblem, tolerance: float, start: Array | None = None) -> Solution:
         """See `Solver.solve`; `tolerance` and `start` play no part."""
         xp, sigma, gram = problem.backend.xp, self.sigma(problem), problem.gram
-        identity = xp.eye(problem.size, dtype=gram.dtype, device=gram.device)
+        identity = like(np.eye(problem.size), gram)
         xi = problem.backend.cholesky_solve(
             gram + sigma * identity,
             problem.rhs,
