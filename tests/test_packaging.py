@@ -1,0 +1,110 @@
+"""The wheel holds every file, imports stay light and one-way, and README, CI and pins agree."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+FOLDERS = {"wgfode": "wgfode", "adapters": "wgfode/adapters", "validation": "wgfode/validation"}
+FRAMEWORKS = {"torch", "jax", "jaxlib", "torchdiffeq", "diffrax", "equinox", "lineax", "optimistix"}
+
+
+def sources() -> dict[str, Path]:
+    """Each python file on disk, by its place in the wheel."""
+    return {
+        f"{place}/{path.relative_to(ROOT / folder).as_posix()}": path
+        for folder, place in FOLDERS.items()
+        for path in (ROOT / folder).rglob("*.py")
+    }
+
+
+def run(*command: str, cwd: Path) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    """The wheel, built in a copy of the tree, so that no old build/ gets in and none is left."""
+    copy = tmp_path_factory.mktemp("source")
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", ".", cwd=copy)
+    (file,) = (copy / "dist").glob("*.whl")
+    return zipfile.ZipFile(file)
+
+
+def test_every_package_on_disk_is_listed():
+    on_disk = {str(Path(place).parent).replace("/", ".") for place in sources()}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == on_disk
+
+
+def test_the_wheel_holds_every_file(wheel):
+    names = set(wheel.namelist())
+    assert {name for name in names if name.endswith(".py")} == set(sources())
+    assert "wgfode/py.typed" in names
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"wgfode"}
+
+
+def test_import_brings_in_no_framework(tmp_path):
+    code = f"import sys, wgfode; print(sorted({FRAMEWORKS!r} & set(sys.modules)))"
+    assert run(sys.executable, "-c", code, cwd=tmp_path).strip() == "[]"
+
+
+def imports(path: Path, everywhere: bool = True):
+    """The absolute imports of a file, by top-level name; those at its top level alone unless `everywhere`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree) if everywhere else tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield (node.module or "").split(".")[0]
+
+
+@pytest.mark.parametrize("place", sorted(sources()))
+def test_imports_go_one_way(place):
+    path = sources()[place]
+    assert "wgfode" not in set(imports(path)), (
+        "relative imports only: an absolute one may load the file twice"
+    )
+    if not place.startswith(("wgfode/backend/", "wgfode/adapters/")):
+        assert not FRAMEWORKS & set(imports(path, everywhere=False))
+
+
+def requirements():
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    for requirement in [*PROJECT["project"]["dependencies"], *(r for extra in extras for r in extra)]:
+        name = re.split(r"[^\w.-]", requirement)[0]
+        if name != "wgfode":
+            yield name, requirement
+
+
+def test_every_requirement_is_pinned_and_the_pin_is_allowed():
+    from packaging.requirements import Requirement
+
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    for name, requirement in requirements():
+        assert name in pins, f"{name} is not in constraints.txt"
+        assert Requirement(requirement).specifier.contains(pins[name])
+
+
+def test_ci_runs_the_command_of_the_readme():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(
+        r"^<!-- test-command -->\n```\w*\n(.*?)^```$", readme, flags=re.DOTALL | re.MULTILINE
+    )
+    assert block.strip().endswith("-m pytest")
+    if shutil.which("bash"):
+        assert run("bash", ".ci/run", "--test-command", cwd=ROOT) == block
