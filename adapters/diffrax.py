@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,50 +157,61 @@ def integrate(
     else:
         controller = diffrax.ConstantStepSize()
     advance = _chunk(f, solver, controller)
+    limit = CHUNK if method.step_size is None else CHUNK * CHUNK
 
-    theta, dt, memory = f.rhs.backend.asarray(state.theta), state.step, None
     for stop in stops:
-        memory = None  # a stop may be a resampling time: the solver's memory of f is stale there
+        memory = _start(f, solver, controller, state, float(stop), method)
+        state = replace(state, evaluations=state.evaluations + to_start)
         while state.time < stop:
-            dt0 = method.step_size if method.step_size is not None else dt
-            limit = CHUNK if method.step_size is None else 4096
-            if memory is None:
-                first = advance(state.time, stop, dt0, theta, limit)
-            else:
-                first = advance(state.time, stop, dt0, theta, limit, *memory)
-            solution = first
-            time, theta = float(solution.ts[-1]), solution.ys[-1]
+            dt = method.step_size or float(memory[1][1])
+            solution = advance(state.time, stop, dt, f.rhs.backend.asarray(state.theta), limit, *memory)
+            memory = (solution.solver_state, solution.controller_state, solution.made_jump)
             steps = int(solution.stats["num_steps"])
             accepted = int(solution.stats["num_accepted_steps"])
-            started = memory is None
-            memory = (solution.solver_state, solution.controller_state, solution.made_jump)
-            if method.step_size is None:
-                dt = float(solution.controller_state[1])
-            if accepted == 0 and (not np.isfinite(dt) or dt < 1e-12 * max(1.0, abs(time))):
-                raise IntegrationError(time, "the step size vanished")
+            dt = method.step_size or float(memory[1][1])
+            time = float(solution.ts[-1])
+            if accepted == 0 and not dt > 1e-13 * max(1.0, abs(time)):
+                raise IntegrationError(state.time, "the step size vanished")
             state = State(
-                time=time if time < stop else float(stop),
-                theta=np.asarray(theta),
+                time=min(time, float(stop)),
+                theta=np.asarray(solution.ys[-1]),
                 step=dt,
                 accepted=state.accepted + accepted,
                 rejected=state.rejected + steps - accepted,
-                evaluations=state.evaluations + steps * per_step + (to_start if started else 0),
+                evaluations=state.evaluations + steps * per_step,
             )
             yield state
             if state.accepted + state.rejected >= method.max_steps and state.time < stops[-1]:
                 raise IntegrationError(state.time, f"max_steps={method.max_steps} was reached")
 
 
+def _start(
+    f: DiffraxRightHandSide, solver: Any, controller: Any, state: State, stop: float, method: Method
+) -> tuple[Any, Any, Any]:
+    """The solver's and the controller's memory at the start of a stretch (which may be a resampling time)."""
+    t0, t1 = jnp.asarray(state.time), jnp.asarray(stop)
+    theta = f.rhs.backend.asarray(state.theta)
+    solver_state = solver.init(f.term, t0, t1, theta, None)
+    dt0 = method.step_size or state.step
+    _, controller_state = controller.init(
+        f.term, t0, t1, theta, None if dt0 is None else jnp.asarray(dt0), None, solver.func, solver.error_order(f.term)
+    )
+    return solver_state, controller_state, jnp.asarray(False)
+
+
 def _chunk(f: DiffraxRightHandSide, solver: Any, controller: Any) -> Any:
-    """At most `limit` steps of a solve, with everything that the next chunk needs."""
+    """At most `limit` steps of a solve, from the memory of the steps before and with that for the next."""
     saveat = diffrax.SaveAt(t1=True, solver_state=True, controller_state=True, made_jump=True)
 
-    def advance(t0: float, t1: float, dt0: float | None, theta: Array, limit: int, *memory: Any) -> diffrax.Solution:
-        solver_state, controller_state, made_jump = memory or (None, None, None)
+    def advance(
+        t0: float, t1: float, dt0: float, theta: Array, limit: int, solver_state: Any, controller_state: Any, made_jump: Any
+    ) -> diffrax.Solution:  # fmt: skip
         return diffrax.diffeqsolve(
-            f.term, solver, jnp.asarray(t0), jnp.asarray(t1), dt0 if dt0 is None else jnp.asarray(dt0), theta,
+            f.term, solver, t0, t1, dt0, theta,
             saveat=saveat, stepsize_controller=controller, max_steps=limit, throw=False,
             solver_state=solver_state, controller_state=controller_state, made_jump=made_jump,
         )  # fmt: skip
 
-    return eqx.filter_jit(advance)
+    compiled = eqx.filter_jit(advance)
+    as_ = f.rhs.backend.asarray
+    return lambda t0, t1, dt0, *rest: compiled(as_(t0), as_(t1), as_(dt0), *rest)

@@ -76,7 +76,24 @@ class JaxBackend:
         def transposable(apply: Callable[[Array], Array], y: Array) -> Array:
             return lax.custom_linear_solve(apply, y, tangent_solve, symmetric=True)
 
-        return lax.custom_root(residual, guess, lambda _, __: solve(), transposable, has_aux=True)
+        kinds = []
+
+        def real_solve(_: Callable, __: Array) -> tuple[Array, Any]:
+            # custom_root's derivative of a whole number has the wrong type: reports travel as reals
+            x, report = solve()
+            leaves, tree = jax.tree.flatten(report)
+            kinds.extend([jnp.asarray(leaf).dtype for leaf in leaves])
+            return x, jax.tree.unflatten(tree, [jnp.asarray(leaf, dtype=self.dtype) for leaf in leaves])
+
+        x, report = lax.custom_root(residual, guess, real_solve, transposable, has_aux=True)
+        leaves, tree = jax.tree.flatten(report)
+        leaves = [lax.stop_gradient(leaf).astype(kind) for leaf, kind in zip(leaves, kinds, strict=True)]
+        return x, jax.tree.unflatten(tree, leaves)
+
+
+def scan(step: Callable[[Any, Any], Any], carry: Any, arrays: tuple[Array, ...]) -> Any:
+    """`arrays.fold` as one loop, so that compilation does not grow with the number of layers."""
+    return lax.scan(lambda state, slices: (step(state, slices), None), carry, arrays)[0]
 
 
 def make(dtype: str, device: Any = None) -> JaxBackend:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from ..arrays import unpack
+from ..arrays import fold, unpack
 from ..backend.protocol import Backend
 from ..errors import positive_int
 from .base import Image, Map
@@ -54,30 +54,30 @@ class Planar(Map):
         return u, w, b
 
     def __call__(self, theta: Array, z: Array) -> Array:
-        u, w, b = self.parameters(theta)
         tanh = array_namespace(z).tanh
-        for k in range(self.layers):
-            h = tanh(z @ w[k] + b[k])
-            z = z + h[:, None] * u[k]
-        return z
+
+        def layer(x: Array, own: tuple[Array, ...]) -> Array:
+            u, w, b = own
+            return x + tanh(x @ w + b)[:, None] * u
+
+        return fold(layer, z, self.parameters(theta))
 
     def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
         """Layer by layer: det ∂f = 1 + h'uᵀw, and (I + h'uwᵀ)^(−T) by Sherman–Morrison, O(d) a layer."""
         xp = backend.xp
-        u, w, b = self.parameters(theta)
-        sign = xp.ones_like(z[:, 0])
-        log_det = xp.zeros_like(sign)
-        for k in range(self.layers):
-            h = xp.tanh(z @ w[k] + b[k])
+
+        def layer(image: Image, own: tuple[Array, ...]) -> Image:
+            x, sign, log_det, score = image
+            u, w, b = own
+            h = xp.tanh(x @ w + b)
             slope = 1 - h**2
-            uw = xp.sum(u[k] * w[k])
+            uw = xp.sum(u * w)
             det = 1 + slope * uw
             if score is not None:
                 bend = -2 * h * slope  # tanh''
-                score = score - (bend * uw / det)[:, None] * w[k]
-                score = score - (slope * (score @ u[k]) / det)[:, None] * w[k]
-            sign = sign * xp.sign(det)
-            log_det = log_det + xp.log(xp.abs(det))
-            z = z + h[:, None] * u[k]
-        return Image(z, sign, log_det, score)
+                score = score - (bend * uw / det)[:, None] * w
+                score = score - (slope * (score @ u) / det)[:, None] * w
+            return Image(x + h[:, None] * u, sign * xp.sign(det), log_det + xp.log(xp.abs(det)), score)
 
+        ones = xp.ones_like(z[:, 0])
+        return fold(layer, Image(z, ones, 0 * ones, score), self.parameters(theta))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .iterative import ROUNDING, Krylov, divide, norm, rounding_unit
+from .iterative import Krylov, divide, norm, rounding_unit
 from .problem import NormalProblem
 
 Array = Any
@@ -49,19 +49,21 @@ class MINRES(Krylov):
             # the two last plane rotations, applied to the new column (β, α, β₊) of the tridiagonal T
             epsilon, delta_bar = s_old * beta, c_old * beta
             delta, gamma_bar = c * delta_bar + s * alpha, c * alpha - s * delta_bar
-            # |(G+σ)r| = |φ| |(γ̄, cβ₊)|: where that vanishes, no step can reduce r any more
-            size = xp.maximum(size, beta + xp.abs(alpha) + beta_new)  # of T, hence of G+σ
-            in_kernel = xp.hypot(gamma_bar, c * beta_new) <= ROUNDING * unit * size
-            # and the new rotation, which turns (γ̄, β₊) into (γ, 0)
+            # the new rotation, which turns (γ̄, β₊) into (γ, 0)
             gamma = xp.hypot(gamma_bar, beta_new)
             c_new, s_new = divide(xp, gamma_bar, gamma), divide(xp, beta_new, gamma)
             w_new = divide(xp, v - delta * w - epsilon * w_old, gamma)
-            x = xp.where(in_kernel, x, x + c_new * phi * w_new)
-            phi = -s_new * phi
-            ended = in_kernel | (xp.abs(phi) <= unit * size * norm(xp, x))
+            x_new, phi_new = x + c_new * phi * w_new, -s_new * phi
+            # What is left of b in the kernel of G shows as a huge step that hardly reduces |r| = |φ|: no step
+            # is taken whose rounding error exceeds both its gain and the goal
+            size = xp.maximum(size, beta + xp.abs(alpha) + beta_new)  # of T, hence of G+σ
+            rounding = unit * size * norm(xp, x_new)
+            harmful = 0.001 * rounding > xp.maximum(goal, xp.abs(phi) - xp.abs(phi_new))
+            x = xp.where(harmful, x, x_new)
+            ended = harmful | (xp.abs(phi_new) <= rounding)
             v_new = divide(xp, p, beta_new)
             return (
-                steps + 1, x, phi, ended, size, v, v_new, beta_new, w, w_new, c, s, c_new, s_new,
+                steps + 1, x, phi_new, ended, size, v, v_new, beta_new, w, w_new, c, s, c_new, s_new,
             )  # fmt: skip
 
         phi = norm(xp, residual)
