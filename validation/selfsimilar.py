@@ -82,7 +82,7 @@ class Barenblatt(SelfSimilar):
     """The Barenblatt solution of ∂ρ/∂t = Δρ^m on R^dim, of mass 1, started at Barenblatt time t0.
 
     Flow time t is Barenblatt time t0 + t; s = (t0+t)^β, β = 1/(d(m−1)+2), k = β(m−1)/(2m)
-    (Vázquez, *The Porous Medium Equation*, §4.4.2). Raises `InputError` unless m > 1, t0 > 0, dim >= 1.
+    (Vázquez, *The Porous Medium Equation*, 2007, ch. 4). Raises `InputError` unless m > 1, t0 > 0, dim >= 1.
     """
 
     dim: int

@@ -1,1 +1,12 @@
-"""Structure-preserving grid solvers in 1-D and 2-D."""
+"""Structure-preserving grid solvers in 1-D and 2-D, and the 1-D quantile solver beside them.
+
+`solve_grid` picks the scheme by the energy's terms: Scharfetter–Gummel (entropy), entropic mean (any other
+internal energy), upwind (none). All conserve mass, keep the density positive and let the energy fall.
+"""
+
+from .distribution import Tabulated
+from .mesh import cell_averages
+from .quantile import solve_quantile
+from .solve import solve_grid
+
+__all__ = ["Tabulated", "cell_averages", "solve_grid", "solve_quantile"]

@@ -53,16 +53,28 @@ class Mesh:
         """A user's function at the cell centres, in the shape of the mesh."""
         return evaluate(name, function, self.points()).reshape(self.cells)
 
-    def averages(self, name: str, function: Callable[[Array], Array], order: int = 4) -> Array:
-        """Cell averages by Gauss–Legendre with `order` points a cell and axis, in the shape of the mesh."""
-        nodes, weights = np.polynomial.legendre.leggauss(order)
+    def averages(self, name: str, function: Callable[[Array], Array]) -> Array:
+        """Cell averages of a user's function, in the shape of the mesh.
+
+        Gauss–Legendre with 4 points a cell and axis, and with 32 in the cells where 3 points do not agree
+        with it to 1e-7 of the largest average, such as those that a front crosses.
+        """
         centres = self.points()
+        averages = self._quadrature(name, function, centres, 4)
+        doubt = (
+            np.abs(averages - self._quadrature(name, function, centres, 3)) > 1e-7 * np.abs(averages).max()
+        )
+        averages[doubt] = self._quadrature(name, function, centres[doubt], 32)
+        return averages.reshape(self.cells)
+
+    def _quadrature(self, name: str, function: Callable[[Array], Array], centres: Array, order: int) -> Array:
+        nodes, weights = np.polynomial.legendre.leggauss(order)
         total = np.zeros(len(centres))
-        for index in np.ndindex(*(order,) * self.dim):
+        for index in np.ndindex(*(order,) * self.dim) if len(centres) else ():
             offset = np.array([0.5 * h * nodes[i] for h, i in zip(self.spacing, index, strict=True)])
             weight = float(np.prod([0.5 * weights[i] for i in index]))
             total += weight * evaluate(name, function, centres + offset)
-        return total.reshape(self.cells)
+        return total
 
 
 def make_mesh(box: Any, cells: Any) -> Mesh:
@@ -85,6 +97,14 @@ def make_mesh(box: Any, cells: Any) -> Mesh:
     if min(checked) < 8:
         raise InputError(f"cells must be at least 8 along each axis, got {cells!r}")
     return Mesh(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs), checked)
+
+
+def cell_averages(function: Callable[[Array], Array], box: Any, cells: Any) -> Array:
+    """Cell averages of a function (N, d) → (N,) on the mesh of `solve_grid`, in the shape of the mesh.
+
+    Raises `InputError` for a bad box or function.
+    """
+    return make_mesh(box, cells).averages("function", function)
 
 
 def output_times(times: Sequence[float] | ArrayLike) -> Array:

@@ -26,7 +26,7 @@ from scipy.special import ndtr
 from ...errors import InputError, IntegrationError, positive_int
 from .distribution import Distribution
 from .mesh import output_times
-from .terms import Field, Parts, split
+from .terms import Field, Parts, describe, split
 
 Array = NDArray[np.float64]
 
@@ -147,7 +147,7 @@ def solve_quantile(
             "time": ("time", clock, {"long_name": "flow time", "units": "1"}),
             "level": ("level", grid.z, {"long_name": "normal score of the mass level", "units": "1"}),
         },
-        attrs={"title": "quantile (Lagrangian) solution", "energy": repr(energy), "rtol": rtol},
+        attrs={"title": "quantile (Lagrangian) solution", "energy": describe(energy), "rtol": rtol},
     )
 
 

@@ -1,0 +1,70 @@
+"""What every finite-volume scheme shares: the discrete energy, and fluxes to rates.
+
+A scheme is a semi-discrete gradient flow: the flux through the face between cells a and b has the sign of
+ξ_a − ξ_b, ξ = U'(ρ) + V + W*ρ, and none passes the walls. Then mass is conserved to rounding and the discrete
+energy Σ|cell|(U(ρ) + Vρ + ½ρ W*ρ) falls.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .convolution import Convolution
+from .mesh import Mesh
+from .terms import Parts
+
+Array = NDArray[np.float64]
+
+
+class Scheme(ABC):
+    """One right-hand side on one mesh. Fields have the shape of the mesh; `conv` is W*ρ, computed once."""
+
+    name: str
+
+    def __init__(self, mesh: Mesh, parts: Parts) -> None:
+        self.mesh, self.parts = mesh, parts
+        self.potential = mesh.sample("V", parts.potential) if parts.potential else np.zeros(mesh.cells)
+        self._convolution = Convolution(mesh, parts.kernel) if parts.kernel else None
+
+    def convolve(self, rho: Array) -> Array | None:
+        """W*ρ, or None where there is no interaction."""
+        return self._convolution(rho) if self._convolution else None
+
+    def drift(self, conv: Array | None) -> Array:
+        """ψ = V + W*ρ."""
+        return self.potential if conv is None else self.potential + conv
+
+    def energy(self, rho: Array, conv: Array | None) -> float:
+        """The discrete energy."""
+        density = self.potential * rho
+        if conv is not None:
+            density += 0.5 * rho * conv
+        if self.parts.diffusive:
+            density += self.parts.U(np.maximum(rho, 0.0))
+        return float(density.sum()) * self.mesh.volume
+
+    @abstractmethod
+    def rate(self, rho: Array, conv: Array | None) -> Array:
+        """dρ/dt."""
+
+    @abstractmethod
+    def radius(self, rho: Array, conv: Array | None) -> float:
+        """A bound on the spectral radius of the Jacobian of `rate`: 1/time."""
+
+
+def sides(field: Array, axis: int) -> tuple[Array, Array]:
+    """The values on the lower and on the upper side of every inner face along an axis."""
+    lower = [slice(None)] * field.ndim
+    upper = [slice(None)] * field.ndim
+    lower[axis], upper[axis] = slice(None, -1), slice(1, None)
+    return field[tuple(lower)], field[tuple(upper)]
+
+
+def collect(rate: Array, flux: Array, axis: int) -> None:
+    """Move `flux` (density per time, through an axis's inner faces) from lower to upper cells, in place."""
+    lower, upper = sides(rate, axis)
+    lower -= flux
+    upper += flux
