@@ -1,0 +1,128 @@
+"""Datasets to disk, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib.util
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import InputError, MissingDependencyError, WgfodeError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SUFFIXES = (".nc", ".zarr")
+
+
+class StorageError(WgfodeError, OSError):
+    """The system refused to write: a full disk, a missing permission."""
+
+
+def check(path: str | Path, name: str = "path") -> Path:
+    """The place where `write` would put a dataset, once it is sure that it can be written to.
+
+    `name` is what messages call it. Raises `InputError` where the suffix is not .nc or .zarr, the
+    directory does not exist or takes no files, or something else than a dataset is in the way.
+    """
+    place = Path(os.path.realpath(path))
+    if place.suffix not in SUFFIXES:
+        raise InputError(f"{name} must end in {' or '.join(SUFFIXES)}, got {str(path)!r}")
+    if not place.parent.is_dir():
+        raise InputError(f"{name}={str(path)!r} cannot be written: no directory {str(place.parent)!r}")
+    if place.suffix == ".zarr":
+        if importlib.util.find_spec("zarr") is None:
+            raise MissingDependencyError(f"{name}={str(path)!r} needs zarr: pip install 'wgfode[all]'")
+        if place.exists() and not any((place / mark).exists() for mark in (".zgroup", "zarr.json")):
+            raise InputError(f"{name}={str(path)!r} is there already, and is no zarr store")
+    elif place.is_dir():
+        raise InputError(f"{name}={str(path)!r} is a directory")
+    probe(place.parent, f"{name}={str(path)!r}")
+    return place
+
+
+def probe(directory: Path, name: str) -> None:
+    """Raise `InputError` where `directory` takes no new files. `name` begins the message."""
+    trial = directory / f".{uuid.uuid4().hex}.probe"
+    try:
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except OSError as error:
+        raise InputError(f"{name} cannot be written: {error.strerror} ({str(directory)!r})") from error
+
+
+def write(dataset: xr.Dataset, path: str | Path) -> Path:
+    """Write `dataset` to `path`: netCDF where it ends in .nc, a zarr store where it ends in .zarr.
+
+    The whole appears at once, in place of what was there; after a failure the old one is untouched.
+    Returns the path. Raises `InputError` for a path that `check` refuses or an attribute that files
+    cannot hold, and `StorageError` where the system refuses, e.g. on a full disk.
+    """
+    place = check(path)
+    owners = {"dataset": dataset.attrs} | {str(n): v.attrs for n, v in dataset.variables.items()}
+    for owner, attributes in owners.items():
+        for key, value in attributes.items():
+            if value is None or isinstance(value, (bool, dict)):
+                raise InputError(f"attribute {key!r} of {owner} must be a string or a number, got {value!r}")
+    replace = _replace_store if place.suffix == ".zarr" else _replace_file
+    replace(dataset, place)
+    return Path(path)
+
+
+def _replace_file(dataset: xr.Dataset, place: Path) -> None:
+    # made in memory first: HDF5 can crash the process when a disk fills up under it
+    content = dataset.to_netcdf(engine="h5netcdf")
+    replace_file(place, lambda temporary: _write_through(temporary, content))
+
+
+def _write_through(path: Path, content: memoryview) -> None:
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(place: Path, make: Callable[[Path], None]) -> None:
+    """Have `make` write a new file beside `place`, then put it there at once; `StorageError` on failure."""
+    temporary = place.with_name(f".{uuid.uuid4().hex}.{place.name}")
+    with _refusals(place):
+        try:
+            make(temporary)
+            os.replace(temporary, place)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _replace_store(dataset: xr.Dataset, place: Path) -> None:
+    # a directory cannot replace another in one step: the old one is moved aside, and back on failure
+    temporary, old = (place.with_name(f".{uuid.uuid4().hex}.{place.name}") for _ in range(2))
+    with _refusals(place):
+        try:
+            dataset.to_zarr(temporary, zarr_format=2)  # format 3 has no stable strings yet
+            if place.exists():
+                os.rename(place, old)
+            try:
+                os.rename(temporary, place)
+            except BaseException:
+                if old.exists():
+                    os.rename(old, place)
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _refusals(place: Path) -> Iterator[None]:
+    """Turn the system's errors into a `StorageError` that says what was not written and why."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if full else (error.strerror or str(error))
+        raise StorageError(f"{str(place)!r} was not written: {reason}") from error

@@ -1,0 +1,47 @@
+"""The result of a run as plain text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .deviation import deviation
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+WIDTH = 11
+
+
+def table(dataset: xr.Dataset, exact: Any = None) -> str:
+    """One row per output time, then what the run cost and how it ended.
+
+    `exact` is the exact solution, or None; its errors are those of `deviation`.
+    """
+    columns: dict[str, Any] = {"energy": dataset["energy"].values}
+    if exact is not None:
+        errors = deviation(dataset, exact)
+        heads = {"map_error": "map err", "mean_error": "mean err", "covariance_error": "cov err", "kl": "KL"}
+        columns |= {head: errors[name].values for name, head in heads.items() if name in errors}
+    heads = {"residual": "residual", "w2_bound": "W2 bound", "min_jacobian": "min det"}
+    columns |= {head: dataset[name].values for name, head in heads.items() if name in dataset}
+
+    lines = [f"{'t':>7}" + "".join(f"{head:>{WIDTH}}" for head in columns)]
+    for i, t in enumerate(dataset["time"].values.tolist()):
+        numbers = [float(values[i]) for values in columns.values()]
+        # the energy has its sign and digits, the rest are magnitudes
+        magnitudes = "".join(f"{number:>{WIDTH}.2e}" for number in numbers[1:])
+        lines.append(f"{t:>7.4g}{numbers[0]:>{WIDTH}.6f}{magnitudes}")
+    lines += ["", *(f"{name:<16}{text}" for name, text in _costs(dataset.attrs))]
+    return "\n".join(lines)
+
+
+def _costs(attributes: dict[str, Any]) -> list[tuple[str, str]]:
+    known = attributes.get
+    found = [
+        ("accepted steps", known("accepted_steps")),
+        ("rejected steps", known("rejected_steps")),
+        ("rhs evaluations", known("rhs_evaluations")),
+        ("wall time", f"{known('wall_time'):.1f} s" if "wall_time" in attributes else None),
+        ("status", known("status")),
+    ]
+    return [(name, str(value)) for name, value in found if value is not None]
