@@ -1,0 +1,162 @@
+"""Pictures of a run over time: energy, errors, residuals, the linear solve, variances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..deviation import deviation
+from ..errors import InputError
+from .style import (
+    COLOURS,
+    EXACT_LINE,
+    MARKERS,
+    RUN,
+    exact_of,
+    label,
+    need,
+    panels,
+    positive_only,
+    title,
+)
+
+FINE = 60
+"""Times between 0 and the last at which an exact curve is drawn."""
+
+
+def energy(dataset: xr.Dataset) -> Figure:
+    """The energy over time beside the exact one, and its terms."""
+    need(dataset, "energy", "energy", "energy_term")
+    figure, (total, parts) = panels(2, 2, 4.2, 3.4)
+    exact = exact_of(dataset)
+    if exact is not None:
+        times = _fine_times(dataset)
+        total.plot(times, [exact.energy(t) for t in times], label="exact", **EXACT_LINE)
+    total.plot(dataset["time"], dataset["energy"], "o-", color=RUN, linewidth=1, markersize=5, label="run")
+    total.set_ylabel(label(dataset["energy"]))
+    total.legend(frameon=False)
+    for i, name in enumerate(dataset["term"].values.tolist()):
+        parts.plot(
+            dataset["time"], dataset["energy_term"][:, i], color=COLOURS[i], marker=MARKERS[i], label=name
+        )
+    parts.set_ylabel("terms of the energy [1]")
+    parts.legend(frameon=False)
+    _over_time(dataset, total, parts)
+    figure.suptitle(title(dataset, "energy"))
+    return figure
+
+
+def errors(dataset: xr.Dataset) -> Figure:
+    """Map, mean and covariance error and KL over time, each where the exact solution knows it.
+
+    Raises `InputError` where the dataset's problem has no exact solution.
+    """
+    need(dataset, "errors", "z", "x", "weight")
+    exact = exact_of(dataset)
+    if exact is None:
+        raise InputError(
+            "the picture 'errors' needs a problem with an exact solution in the dataset's attributes"
+        )
+    found = deviation(dataset, exact)
+    figure, axes = panels(len(found), 4, 3.4, 3.2)
+    for i, (axis, variable) in enumerate(zip(axes, found.values(), strict=True)):
+        _logarithmic(axis, found, {str(variable.name): ""}, first=i)
+        axis.set_ylabel(label(variable))
+    _over_time(dataset, *axes)
+    figure.suptitle(title(dataset, "errors against the exact solution"))
+    return figure
+
+
+def residual(dataset: xr.Dataset) -> Figure:
+    """The squared velocity defect over time, held-out and in-sample, with the flow's squared speed."""
+    need(dataset, "residual", "residual", "residual_in_sample", "dissipation")
+    figure, (axis,) = panels(1, 1, 5.4, 3.6)
+    names = {
+        "residual": "defect, held-out points",
+        "residual_in_sample": "defect, driving points",
+        "dissipation": "speed of the flow, for scale",
+    }
+    _logarithmic(axis, dataset, names)
+    axis.set_ylabel("mean square velocity [1]")
+    axis.legend(frameon=False)
+    _over_time(dataset, axis)
+    figure.suptitle(title(dataset, "velocity defect E|Jξ − g|²"))
+    return figure
+
+
+def linear_solve(dataset: xr.Dataset) -> Figure:
+    """The true relative residual of the linear solve for the parameters' velocity, and its iterations."""
+    need(dataset, "linear_solve", "linear_residual", "linear_steps")
+    figure, (above, below) = panels(2, 2, 4.2, 3.2)
+    _logarithmic(above, dataset, {"linear_residual": ""})
+    above.set_ylabel("true relative residual [1]")
+    below.plot(dataset["time"], dataset["linear_steps"], "s-", color=COLOURS[1])
+    below.set_ylabel("iterations (0: direct) [1]")
+    below.yaxis.set_major_locator(MaxNLocator(integer=True))
+    below.set_ylim(bottom=0)
+    _over_time(dataset, above, below)
+    figure.suptitle(title(dataset, "linear solve for the parameters' velocity"))
+    return figure
+
+
+def variances(dataset: xr.Dataset) -> Figure:
+    """Every coordinate's variance over time against the exact one, and their ratio on the same points."""
+    need(dataset, "variances", "z", "x", "weight", "covariance")
+    figure, (left, right) = panels(2, 2, 4.4, 3.6)
+    times = dataset["time"].values
+    run = np.diagonal(dataset["covariance"].values, axis1=1, axis2=2)
+    left.plot(times, run, "-", color=RUN, linewidth=0.6, alpha=0.5)
+    left.plot(times, run[:, 0], "-", color=RUN, linewidth=0.6, label=f"run, {run.shape[1]} coordinates")
+    left.set_ylabel("variance of a coordinate [1]")
+    exact = exact_of(dataset)
+    if exact is not None:
+        fine = _fine_times(dataset)
+        curves = np.array([np.diag(exact.covariance(t)) for t in fine])
+        left.plot(fine, np.unique(curves.round(12), axis=1), **EXACT_LINE)
+        left.plot([], [], label="exact", **EXACT_LINE)
+        # the same points under both maps: their sampling error cancels
+        weights = dataset["weight"].values
+        moved = [exact.flow_map(t, dataset["z"].values) for t in times.tolist()]
+        target = np.stack([weights @ (x - weights @ x) ** 2 for x in moved])
+        right.plot(times, 100 * (run / target - 1), "-", color=RUN, linewidth=0.8, alpha=0.6)
+        right.axhline(0, **EXACT_LINE)
+        right.set_ylabel("variance against exact [%]")
+        right.set_title("on the same points", fontsize="medium")
+    else:
+        right.remove()
+    left.legend(frameon=False)
+    _over_time(dataset, left, right)
+    figure.suptitle(title(dataset, "variances"))
+    return figure
+
+
+def _logarithmic(axis: Axes, source: xr.Dataset, names: Mapping[str, str], first: int = 0) -> None:
+    """Curves of `source` on a logarithmic axis; zeros are gaps."""
+    values = {name: positive_only(source[name].values) for name in names}
+    for i, name in enumerate(names, start=first):
+        style: dict[str, Any] = {
+            "color": COLOURS[i],
+            "marker": MARKERS[i],
+            "linestyle": ("-", "--", ":", "-.")[i],
+        }
+        axis.plot(source["time"], values[name], label=names[name], **style)
+    if any(np.isfinite(v).any() for v in values.values()):
+        axis.set_yscale("log")
+
+
+def _over_time(dataset: xr.Dataset, *axes: Axes) -> None:
+    for axis in axes:
+        axis.set_xlabel(label(dataset["time"]))
+        axis.grid(alpha=0.25)
+
+
+def _fine_times(dataset: xr.Dataset) -> list[float]:
+    """The output times and more between them, for a smooth exact curve."""
+    times = dataset["time"].values
+    return np.union1d(times, np.linspace(times[0], times[-1], FINE)).tolist()
