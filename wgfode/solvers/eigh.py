@@ -14,11 +14,11 @@ Array = Any
 class Eigh(Solver):
     """ξ = Σ f(λᵢ)/λᵢ vᵢvᵢᵀb over the eigenpairs of G, with f(λ) = 1/(1 + (σ/λ)⁶).
 
-    σ = `shift` × the mean diagonal of G, and not below the rounding level m·ε·λ_max of the
-    eigenvalues. The filter is 1 to rounding for λ ≫ σ, so that nothing is biased there, it vanishes like λ⁵/σ⁶ for
-    λ ≪ σ, so that a kernel is left alone, and it is smooth between: a hard cut-off makes an adaptive
-    integrator reject half of its steps. The filter is that of M. Medvidović and D. Sels, "Variational
-    quantum dynamics of two-dimensional rotor models", PRX Quantum 4 (2023) 040302.
+    σ = `shift` × the mean diagonal of G, and not below the rounding level m·ε·λ_max of the eigenvalues. The
+    filter is 1 to rounding for λ ≫ σ, so that nothing is biased there, it vanishes like (λ/σ)⁶ for λ ≪ σ, so
+    that a kernel is left alone, and it is smooth between: a hard cut-off makes an adaptive integrator
+    reject half of its steps. It is the filter of M. Medvidović and D. Sels, "Variational quantum dynamics of
+    two-dimensional rotor models", arXiv:2212.11289.
 
     Raises `InputError` where `shift` is negative or not finite.
     """

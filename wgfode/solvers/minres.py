@@ -58,7 +58,7 @@ class MINRES(Krylov):
             # is taken whose rounding error exceeds both its gain and the goal
             size = xp.maximum(size, beta + xp.abs(alpha) + beta_new)  # of T, hence of G+σ
             rounding = unit * size * norm(xp, x_new)
-            harmful = 0.001 * rounding > xp.maximum(goal, xp.abs(phi) - xp.abs(phi_new))
+            harmful = rounding > xp.maximum(goal, xp.abs(phi) - xp.abs(phi_new))
             x = xp.where(harmful, x, x_new)
             ended = harmful | (xp.abs(phi_new) <= rounding)
             v_new = divide(xp, p, beta_new)
