@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import array_api_compat
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from ._reference import Reference, constant_like, vector
@@ -34,6 +35,10 @@ class Barenblatt(Reference):
     m: float
     t: float
     centre: np.ndarray | None = None
+
+    if TYPE_CHECKING:  # what is accepted, against what is kept
+
+        def __init__(self, dim: int, m: float, t: float, centre: ArrayLike | None = None) -> None: ...
 
     _MARGIN = 1e-6  # samples keep (|x|/radius)² below 1 − _MARGIN, so that log ρ is finite in float32 too
 

@@ -12,10 +12,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import array_api_compat
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 from scipy.stats import qmc
 
@@ -36,6 +37,10 @@ class Gaussian(Reference):
 
     mean: np.ndarray
     cov: np.ndarray
+
+    if TYPE_CHECKING:  # what is accepted, against what is kept
+
+        def __init__(self, mean: ArrayLike, cov: ArrayLike) -> None: ...
 
     def __post_init__(self) -> None:
         mean, cov = vector("mean", self.mean), np.array(finite("cov", self.cov), ndmin=2)
@@ -124,6 +129,10 @@ class Uniform(Reference):
 
     low: np.ndarray
     high: np.ndarray
+
+    if TYPE_CHECKING:  # what is accepted, against what is kept
+
+        def __init__(self, low: ArrayLike, high: ArrayLike) -> None: ...
 
     def __post_init__(self) -> None:
         low, high = vector("low", self.low), vector("high", self.high)
