@@ -26,6 +26,10 @@ EPS = {"float64": 2.2e-16, "float32": 1.2e-7}
 by_name = {"ids": lambda value: getattr(value, "name", None)}
 
 
+# these tests compile much and compute little
+jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
 @lru_cache
 def compiled(name: str, dtype: str, solver: Solver, tolerance: float, drop_target: bool):
     """(A, y, start) → Solution, jitted in jax, so that a shape is compiled once."""
@@ -37,7 +41,7 @@ def compiled(name: str, dtype: str, solver: Solver, tolerance: float, drop_targe
             problem = problem.with_rhs(problem.rhs)
         return solver.solve(problem, tolerance, start)
 
-    return backend, jax.jit(run) if name == "jax" else run
+    return backend, jit(run) if name == "jax" else run
 
 
 def solve(backend, solver, matrix, target, tolerance=1e-10, start=None, dtype="float64", drop_target=False):
@@ -493,13 +497,13 @@ def test_implicit_derivatives(solver):
     """Forward and reverse mode under jit and vmap, against central differences and each other."""
     backend = load("jax")
 
-    @jax.jit
+    @jit
     def xi(theta):
         return natural(solver, backend, theta)[0]
 
     step = 1e-5
     points = np.concatenate([THETA + step * np.eye(3), THETA - step * np.eye(3)])
-    values, (residuals, steps) = jax.jit(jax.vmap(lambda theta: natural(solver, backend, theta)))(points)
+    values, (residuals, steps) = jit(jax.vmap(lambda theta: natural(solver, backend, theta)))(points)
     assert np.all(np.asarray(residuals) < 1e-11)
     assert steps.dtype == np.int32
     assert np.all((np.asarray(steps) > 0) == isinstance(solver, MINRES | LSMR))
@@ -507,9 +511,9 @@ def test_implicit_derivatives(solver):
     close = partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-8)
 
     thetas = THETA + np.array([[0.0], [0.1]])
-    first, second = jax.jit(jax.vmap(jax.jacfwd(xi)))(thetas)
+    first, second = jit(jax.vmap(jax.jacfwd(xi)))(thetas)
     close(first, differences)
-    close(jax.jit(jax.jacrev(xi))(THETA), differences)
+    close(jit(jax.jacrev(xi))(THETA), differences)
     value, linear = jax.linearize(xi, jnp.asarray(thetas[1]))
     close(value, xi(thetas[1]))
     close(linear(jnp.ones(3)), second.sum(1))

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 # name: long_name
 QUANTITIES = {
-    "map_error": "map error (E|T − T_exact|²)^½",
-    "mean_error": "mean error |m − m_exact|",
-    "covariance_error": "covariance error |C − C_exact|_F",
-    "kl": "KL(ρ_θ | ρ_exact)",
+    "map_error": "rms distance to the exact map",
+    "mean_error": "distance of the means",
+    "covariance_error": "Frobenius distance of the covariances",
+    "kl": "KL divergence from the exact density",
 }
 
 

@@ -15,7 +15,7 @@ from .flow import GradientFlow
 from .maps import Affine, Planar, Residual
 from .points import Sobol
 from .references import Barenblatt, Gaussian
-from .solvers import LSMR
+from .solvers import LSMR, Cholesky, Eigh
 
 Array = Any
 
@@ -155,10 +155,11 @@ def _aggregation_ring() -> Problem:
         return Ring()
 
     flow = GradientFlow(
-        map=Affine(2) @ Residual(2, width=80, init="random", scale=1.0),
+        map=Affine(2) @ Residual(2, width=40, centre=1.25, spread=0.42),
         energy=Interaction(ring_kernel, convexity=-1.0),
         reference=Gaussian((1.25, 1.25), 0.18 * np.eye(2)),
         points=Sobol(1024, seed=0),
+        solver=Cholesky(shift=1e-8),
     )
     return Problem(
         "aggregation-ring",
@@ -193,10 +194,11 @@ def _double_well_1d() -> Problem:
         return double_well()
 
     flow = GradientFlow(
-        map=Affine(1) @ Residual(1, width=30, init="axis"),
+        map=Affine(1) @ Residual(1, width=20, init="axis", centre=0.3, spread=0.3),
         energy=Potential(double_well_potential, convexity=-1.0) + 0.1 * Entropy(),
         reference=Gaussian([0.3], [[0.09]]),
         points=Sobol(1024, seed=0),
+        solver=Eigh(shift=1e-8),
     )
     return Problem(
         "double-well-1d",

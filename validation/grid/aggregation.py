@@ -66,12 +66,12 @@ def integrate_ssp(scheme: Scheme, rho: Array, times: Array, visit: Callable[[flo
     record, t = Record(), 0.0
     conv = scheme.convolve(rho)
     energy = scheme.energy(rho, conv)
-    scale = abs(energy)
+    scale, limit = abs(energy), np.inf
     record.add(t, energy)
     for target in times:
         while t < target:
             speed = scheme.radius(rho, conv)
-            h = min(target - t, PART / speed) if speed > 0 else target - t
+            h = min(target - t, limit, PART / speed if speed > 0 else np.inf)
             if h < target - t < 2 * h:
                 h = 0.5 * (target - t)
             while True:
@@ -82,10 +82,10 @@ def integrate_ssp(scheme: Scheme, rho: Array, times: Array, visit: Callable[[flo
                 if new.min() >= -NEGATIVE * new.max() and new_energy <= energy + RISING * scale:
                     break
                 record.rejected += 1
-                h *= 0.5
+                h = limit = 0.5 * h
                 if h < 1e-14 * max(target, 1.0):
                     raise IntegrationError(t, "no step keeps the density positive and the energy from rising")
-            t = target if h == target - t else t + h
+            t, limit = target if h == target - t else t + h, 1.1 * limit
             rho, conv, energy = new, new_conv, new_energy
             scale = max(scale, abs(energy))
             record.add(t, energy)

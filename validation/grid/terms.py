@@ -114,6 +114,7 @@ def split(energy: Any, dim: int) -> Parts:
         elif isinstance(term, PorousMedium):
             powers.append((c, float(term.m)))
         elif isinstance(term, Internal):
+            evaluate("U", term.U, np.array([0.1, 1.0, 2.0]))
             functions.append((c, term.U))
         else:
             raise InputError(f"the grid solver does not know the energy term {term!r}")

@@ -4,38 +4,40 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import choice, positive
+from ..errors import InputError, choice, positive
 
 STARTS = ("random", "axis")
 
 
-def check(init: str, scale: float) -> tuple[str, float]:
-    """The known spelling of `init` and `scale` > 0; `InputError` otherwise."""
-    return choice("init", init, STARTS), positive("scale", scale)
+def check(init: str, scale: float, centre: object, spread: float, dim: int) -> tuple[str, float, tuple[float, ...], float]:
+    """The arguments in their known form; `InputError` names the one that is wrong."""
+    at = np.broadcast_to(np.asarray(centre, dtype=float), (dim,)) if np.ndim(centre) == 0 else np.asarray(centre, float)
+    if at.shape != (dim,) or not np.isfinite(at).all():
+        raise InputError(f"centre must be a finite number or {dim} of them, got {centre!r}")
+    return choice("init", init, STARTS), positive("scale", scale), tuple(at.tolist()), positive("spread", spread)
 
 
-def directions(init: str, width: int, dim: int, scale: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Directions w (width, dim) and offsets b (width,).
+def directions(
+    init: str, width: int, dim: int, scale: float, centre: tuple[float, ...], spread: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Directions w (width, dim) and offsets b (width,), for points at about `centre` with standard deviation `spread`.
 
-    - "random": w of length about `scale`, uniform on the sphere; b spread over the ridge so that
-      its steepest point lies within two standard deviations of a standard Gaussian. For problems
-      whose coordinates are coupled.
-    - "axis": w along the coordinate axes in turn, lengths and signs varied, b as above. For
-      problems that are separable or nearly so; in high dimension random directions cannot resolve
-      single coordinates.
+    The ridges' steepest places lie within two spreads of the centre, and |w|·spread is about `scale`.
+
+    - "random": directions uniform on the sphere. For problems whose coordinates are coupled.
+    - "axis": along the coordinate axes in turn, each with its own regular set of levels. For problems
+      that are separable or nearly so; in high dimension random directions cannot resolve single coordinates.
     """
     rng = np.random.default_rng(seed)
-    lengths = scale * np.exp(rng.uniform(-0.5, 0.5, width))
+    lengths = scale / spread * np.exp(rng.uniform(-0.5, 0.5, width))
+    index = np.arange(width)
     if init == "random":
         w = rng.standard_normal((width, dim))
         w /= np.linalg.norm(w, axis=1, keepdims=True)
+        levels = (rng.permutation(width) + rng.uniform(size=width)) / width
     else:
-        w = np.eye(dim)[np.arange(width) % dim]
-    # the ridge's centre −b/|w|, on a randomly shifted grid: every direction gets several levels
-    levels = (rng.permutation(width) + rng.uniform(size=width)) / width
-    if init == "axis":
-        turns = np.arange(width) // dim
-        per_axis = np.bincount(np.arange(width) % dim, minlength=dim)[np.arange(width) % dim]
-        levels = (turns + 0.5) / per_axis
-    centres = 4.0 * levels - 2.0
-    return w * lengths[:, None], -centres * lengths
+        w = np.eye(dim)[index % dim]
+        per_axis = np.bincount(index % dim, minlength=dim)[index % dim]
+        levels = (index // dim + 0.5) / per_axis
+    w = w * lengths[:, None]
+    return w, -w @ np.asarray(centre) - (4.0 * levels - 2.0) * spread * lengths

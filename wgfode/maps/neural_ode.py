@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,14 @@ class NeuralODE(Map):
     steps: int = 8
     init: str = "random"
     scale: float = 1.0
+    centre: float | Sequence[float] = 0.0
+    spread: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         positive_int("steps", self.steps)
-        object.__setattr__(self, "_layer", Residual(self.dim, self.width, self.init, self.scale, self.seed))
+        layer = Residual(self.dim, self.width, self.init, self.scale, self.centre, self.spread, self.seed)
+        object.__setattr__(self, "_layer", layer)
 
     @property
     def size(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,8 @@ class Planar(Map):
     """T = f_K ∘ … ∘ f_1 with f_k(x) = x + u_k tanh(w_kᵀx + b_k) (Rezende & Mohamed 2015).
 
     θ holds u (layers, d), w (layers, d), b (layers,); it starts at u = 0, the identity, with
-    directions w chosen by `init` ("random" or "axis", see `maps.directions`), `scale` and `seed`.
+    directions w chosen by `init` ("random" or "axis", see `maps.directions`) for points at about `centre` with standard
+    deviation `spread`; `scale` is their steepness there.
     A layer is injective while 1 + tanh'(·) uᵀw > 0 everywhere; `min_jacobian` in the dataset watches it.
     """
 
@@ -30,21 +32,25 @@ class Planar(Map):
     layers: int
     init: str = "random"
     scale: float = 0.5
+    centre: float | Sequence[float] = 0.0
+    spread: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", positive_int("dim", self.dim))
         object.__setattr__(self, "layers", positive_int("layers", self.layers))
-        init, scale = check(self.init, self.scale)
-        object.__setattr__(self, "init", init)
-        object.__setattr__(self, "scale", scale)
+        names = ("init", "scale", "centre", "spread")
+        for name, value in zip(names, check(self.init, self.scale, self.centre, self.spread, self.dim), strict=True):
+            object.__setattr__(self, name, value)
 
     @property
     def size(self) -> int:
         return self.layers * (2 * self.dim + 1)
 
     def initial(self) -> np.ndarray:
-        w, b = directions(self.init, self.layers, self.dim, self.scale, self.seed)
+        w, b = directions(
+            self.init, self.layers, self.dim, self.scale, self.centre, self.spread, self.seed  # type: ignore[arg-type]
+        )
         return np.concatenate([np.zeros(w.size), w.ravel(), b])
 
     def parameters(self, theta: Array) -> tuple[Array, Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,8 @@ class Residual(Map):
     """T(z) = z + Σ_k u_k tanh(w_kᵀz + b_k), k = 1 … width.
 
     θ holds u (width, d), w (width, d), b (width,); it starts at u = 0, the identity, with directions
-    w chosen by `init` ("random" or "axis", see `maps.directions`), `scale` and `seed`. Its tangent
+    w chosen by `init` ("random" or "axis", see `maps.directions`) for points at about `centre` with standard
+    deviation `spread`; `scale` is their steepness there. Its tangent
     space is that of a two-layer network, and wide layers resolve strongly nonlinear maps.
     """
 
@@ -30,21 +32,25 @@ class Residual(Map):
     width: int
     init: str = "random"
     scale: float = 1.0
+    centre: float | Sequence[float] = 0.0
+    spread: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", positive_int("dim", self.dim))
         object.__setattr__(self, "width", positive_int("width", self.width))
-        init, scale = check(self.init, self.scale)
-        object.__setattr__(self, "init", init)
-        object.__setattr__(self, "scale", scale)
+        names = ("init", "scale", "centre", "spread")
+        for name, value in zip(names, check(self.init, self.scale, self.centre, self.spread, self.dim), strict=True):
+            object.__setattr__(self, name, value)
 
     @property
     def size(self) -> int:
         return self.width * (2 * self.dim + 1)
 
     def initial(self) -> np.ndarray:
-        w, b = directions(self.init, self.width, self.dim, self.scale, self.seed)
+        w, b = directions(
+            self.init, self.width, self.dim, self.scale, self.centre, self.spread, self.seed  # type: ignore[arg-type]
+        )
         return np.concatenate([np.zeros(w.size), w.ravel(), b])
 
     def parameters(self, theta: Array) -> tuple[Array, Array, Array]:

@@ -147,7 +147,7 @@ def _contours(axis: Axes, exact: Any, t: float, plane: tuple[int, int]) -> None:
 def _square(x: np.ndarray, axes: Sequence[Axes]) -> None:
     """The same square window on every panel, around points (panel, point, 2)."""
     low, high = np.quantile(x, 0.001, axis=(0, 1)), np.quantile(x, 0.999, axis=(0, 1))
-    middle, half = (low + high) / 2, 0.58 * (high - low).max()
+    middle, half = (low + high) / 2, 0.64 * (high - low).max()
     for axis in axes:
         axis.set_xlim(middle[0] - half, middle[0] + half)
         axis.set_ylim(middle[1] - half, middle[1] + half)

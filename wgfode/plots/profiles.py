@@ -20,6 +20,9 @@ from .style import (
     title,
 )
 
+FAR = 1.6
+"""Radius up to which radial laws are drawn."""
+
 
 def density(dataset: xr.Dataset) -> Figure:
     """The density of a 1-D run at each time, against the exact one. Raises `InputError` unless d = 1."""
@@ -99,13 +102,14 @@ def radial(dataset: xr.Dataset) -> Figure:
         t = time_of(dataset, i)
         distance = np.linalg.norm(dataset["x"].values[i] - exact.mean(t), axis=1)
         order = np.argsort(distance)
-        steps = np.cumsum(weights[order])
-        axis.step(distance[order], steps, color=RUN, linewidth=3, alpha=0.6, where="post", label="run")
-        grid = np.linspace(0, 1.6, 800)
+        edges = np.concatenate([[0], distance[order], [FAR]])
+        mass = np.concatenate([[0], np.cumsum(weights[order]), [1]])
+        axis.step(edges, mass, color=RUN, linewidth=3, alpha=0.6, where="post", label="run")
+        grid = np.linspace(0, FAR, 800)
         axis.plot(grid, exact.radial_cdf(t, grid), label="exact", **EXACT_LINE)
         axis.axvline(1 / np.sqrt(3), color="black", linewidth=1, linestyle=":", label="limit: 1/√3")
         axis.set_title(f"t = {t:.4g}")
-        axis.set_xlim(0, 1.6)
+        axis.set_xlim(0, FAR)
     name_outer(axes, 3, "distance r from the centre [1]", "mass within r [1]")
     legend_below(figure, axes[-1])
     figure.suptitle(title(dataset, "radial distribution"))

@@ -26,7 +26,7 @@ from .style import (
     title,
 )
 
-FINE = 60
+FINE = 24
 """Times between 0 and the last at which an exact curve is drawn."""
 
 
@@ -38,7 +38,9 @@ def energy(dataset: xr.Dataset) -> Figure:
     if exact is not None:
         times = _fine_times(dataset)
         total.plot(times, [exact.energy(t) for t in times], label="exact", **EXACT_LINE)
-    total.plot(dataset["time"], dataset["energy"], "o-", color=RUN, linewidth=1, markersize=5, label="run")
+    # with an exact curve the run is points: straight lines between few times would look like an error
+    line = "-" if exact is None else "none"
+    total.plot(dataset["time"], dataset["energy"], "o", color=RUN, linestyle=line, label="run")
     total.set_ylabel(label(dataset["energy"]))
     total.legend(frameon=False)
     for i, name in enumerate(dataset["term"].values.tolist()):
@@ -64,7 +66,7 @@ def errors(dataset: xr.Dataset) -> Figure:
             "the picture 'errors' needs a problem with an exact solution in the dataset's attributes"
         )
     found = deviation(dataset, exact)
-    figure, axes = panels(len(found), 4, 3.4, 3.2)
+    figure, axes = panels(len(found), 3, 4.2, 3.0)
     for i, (axis, variable) in enumerate(zip(axes, found.values(), strict=True)):
         _logarithmic(axis, found, {str(variable.name): ""}, first=i)
         axis.set_ylabel(label(variable))
@@ -126,7 +128,7 @@ def variances(dataset: xr.Dataset) -> Figure:
         target = np.stack([weights @ (x - weights @ x) ** 2 for x in moved])
         right.plot(times, 100 * (run / target - 1), "-", color=RUN, linewidth=0.8, alpha=0.6)
         right.axhline(0, **EXACT_LINE)
-        right.set_ylabel("variance against exact [%]")
+        right.set_ylabel("relative error of the variance [%]")
         right.set_title("on the same points", fontsize="medium")
     else:
         right.remove()
@@ -146,12 +148,24 @@ def _logarithmic(axis: Axes, source: xr.Dataset, names: Mapping[str, str], first
             "linestyle": ("-", "--", ":", "-.")[i],
         }
         axis.plot(source["time"], values[name], label=names[name], **style)
-    if any(np.isfinite(v).any() for v in values.values()):
+    shown = np.concatenate(list(values.values()))
+    shown = shown[np.isfinite(shown)]
+    if shown.size:
         axis.set_yscale("log")
+        axis.set_ylim(_decades(shown.min(), shown.max()))
+
+
+def _decades(low: float, high: float) -> tuple[float, float]:
+    """Whole powers of ten around [low, high], so that the axis has labels that can be read."""
+    bottom, top = np.floor(np.log10(0.8 * low)), np.ceil(np.log10(1.2 * high))
+    return float(10.0**bottom), float(10.0**top)
 
 
 def _over_time(dataset: xr.Dataset, *axes: Axes) -> None:
+    begin, end = dataset["time"].values[[0, -1]]
+    margin = 0.04 * (end - begin) or 1.0
     for axis in axes:
+        axis.set_xlim(begin - margin, end + margin)  # the same in all pictures, gaps included
         axis.set_xlabel(label(dataset["time"]))
         axis.grid(alpha=0.25)
 

@@ -72,8 +72,8 @@ def panels(
 
 
 def row_length(count: int, columns: int) -> int:
-    """Panels in a row: four stay together."""
-    return count if count <= 4 else columns
+    """Panels in a row: four make a square."""
+    return 2 if count == 4 else min(count, columns)
 
 
 def name_outer(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
