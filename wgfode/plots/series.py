@@ -33,7 +33,7 @@ FINE = 24
 def energy(dataset: xr.Dataset) -> Figure:
     """The energy over time beside the exact one, and its terms."""
     need(dataset, "energy", "energy", "energy_term")
-    figure, (total, parts) = panels(2, 2, 4.2, 3.4)
+    figure, (total, parts) = panels(2, 2, 4.2, 3.0)
     exact = exact_of(dataset)
     if exact is not None:
         times = _fine_times(dataset)
@@ -78,7 +78,7 @@ def errors(dataset: xr.Dataset) -> Figure:
 def residual(dataset: xr.Dataset) -> Figure:
     """The squared velocity defect over time, held-out and in-sample, with the flow's squared speed."""
     need(dataset, "residual", "residual", "residual_in_sample", "dissipation")
-    figure, (axis,) = panels(1, 1, 5.4, 3.6)
+    figure, (axis,) = panels(1, 1, 5.4, 3.0)
     names = {
         "residual": "defect, held-out points",
         "residual_in_sample": "defect, driving points",
@@ -95,7 +95,7 @@ def residual(dataset: xr.Dataset) -> Figure:
 def linear_solve(dataset: xr.Dataset) -> Figure:
     """The true relative residual of the linear solve for the parameters' velocity, and its iterations."""
     need(dataset, "linear_solve", "linear_residual", "linear_steps")
-    figure, (above, below) = panels(2, 2, 4.2, 3.2)
+    figure, (above, below) = panels(2, 2, 4.2, 2.8)
     _logarithmic(above, dataset, {"linear_residual": ""})
     above.set_ylabel("true relative residual [1]")
     below.plot(dataset["time"], dataset["linear_steps"], "s-", color=COLOURS[1])
@@ -110,7 +110,7 @@ def linear_solve(dataset: xr.Dataset) -> Figure:
 def variances(dataset: xr.Dataset) -> Figure:
     """Every coordinate's variance over time against the exact one, and their ratio on the same points."""
     need(dataset, "variances", "z", "x", "weight", "covariance")
-    figure, (left, right) = panels(2, 2, 4.4, 3.6)
+    figure, (left, right) = panels(2, 2, 4.4, 3.0)
     times = dataset["time"].values
     run = np.diagonal(dataset["covariance"].values, axis1=1, axis2=2)
     left.plot(times, run, "-", color=RUN, linewidth=0.6, alpha=0.5)
@@ -153,6 +153,9 @@ def _logarithmic(axis: Axes, source: xr.Dataset, names: Mapping[str, str], first
     if shown.size:
         axis.set_yscale("log")
         axis.set_ylim(_decades(shown.min(), shown.max()))
+    else:
+        axis.text(0.5, 0.5, "no finite value above 0", ha="center", transform=axis.transAxes)
+        axis.set_yticks([])
 
 
 def _decades(low: float, high: float) -> tuple[float, float]:
@@ -173,4 +176,5 @@ def _over_time(dataset: xr.Dataset, *axes: Axes) -> None:
 def _fine_times(dataset: xr.Dataset) -> list[float]:
     """The output times and more between them, for a smooth exact curve."""
     times = dataset["time"].values
-    return np.union1d(times, np.linspace(times[0], times[-1], FINE)).tolist()
+    early = np.linspace(0, 1, FINE) ** 2  # flows are fastest at first
+    return np.union1d(times, times[0] + early * (times[-1] - times[0])).tolist()

@@ -64,7 +64,9 @@ def panels(
     """A figure of `count` panels in rows of at most `columns`; sizes in inches."""
     columns = row_length(count, columns)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(width * columns + 0.7, height * rows + 0.9), dpi=130, layout="constrained")
+    # room for the title and a legend of one line, which the layout does not make by itself for square panels
+    size = (max(width * columns + 0.7, 5.8), height * rows + (1.25 if rows == 1 else 1.0))
+    figure = Figure(figsize=size, dpi=130, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
     for unused in axes[count:]:
         unused.remove()
