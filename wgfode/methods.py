@@ -10,6 +10,13 @@ from .errors import InputError, choice, positive, positive_int
 
 EXPLICIT = ("Euler", "Midpoint", "Heun", "Bosh3", "Tsit5", "Dopri5", "Dopri8")
 """Methods that mean the same with either integrator; Euler, Midpoint and Heun need a `step_size` with torchdiffeq."""
+IMPLICIT = ("ImplicitEuler", "Kvaerno3", "Kvaerno4", "Kvaerno5", "KenCarp3", "KenCarp4", "KenCarp5")
+"""L-stable methods, with either integrator."""
+SCIPY = ("Radau", "BDF", "LSODA")
+"""scipy's stiff methods, with integrator="scipy"."""
+AUTO = "auto"
+"""Explicit or implicit, as the stiffness of the right-hand side has it (`wgfode.stiffness`)."""
+METHODS = (*EXPLICIT, *IMPLICIT, *SCIPY, AUTO)
 
 
 @dataclass(frozen=True)
@@ -24,9 +31,12 @@ class Method:
     atol: float = 1e-8
     step_size: float | None = None
     max_steps: int = 100_000
+    error_norm: str = "parameters"
+    """What the error of a step is measured in: the "parameters", or the "metric" ‖J δθ‖ (displaced mass)."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", choice("method", self.name, EXPLICIT))
+        object.__setattr__(self, "name", choice("method", self.name, METHODS))
+        object.__setattr__(self, "error_norm", choice("error_norm", self.error_norm, ("parameters", "metric")))
         positive("rtol", self.rtol)
         positive("atol", self.atol)
         if self.step_size is not None:

@@ -72,6 +72,10 @@ class JaxBackend:
         sound = jnp.min(jnp.diagonal(factor)) ** 2 > floor
         return lax.cond(sound, lambda: jax.scipy.linalg.cho_solve((factor, True), rhs), otherwise)
 
+    def factored(self, matrix: Array) -> Callable[[Array], Array]:
+        factor = jax.scipy.linalg.lu_factor(matrix)
+        return lambda rhs: jax.scipy.linalg.lu_solve(factor, rhs)
+
     def root(self, residual: Callable, solve: Callable, tangent_solve: Callable, guess: Array) -> tuple[Array, Any]:
         def transposable(apply: Callable[[Array], Array], y: Array) -> Array:
             return lax.custom_linear_solve(apply, y, tangent_solve, symmetric=True)

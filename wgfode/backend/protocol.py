@@ -66,6 +66,9 @@ class Backend(Protocol):
         `otherwise()` where the factorisation fails, or where one of its pivots is at most `floor`.
         """
 
+    def factored(self, matrix: Array) -> Callable[[Array], Array]:
+        """`rhs ↦ matrix⁻¹ rhs`, (m,) → (m,), by one LU factorisation of the (m, m) `matrix`; NaN in, NaN out."""
+
     def root(
         self,
         residual: Callable[[Array], Array],

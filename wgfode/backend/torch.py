@@ -67,6 +67,10 @@ class TorchBackend:
             return otherwise()
         return torch.cholesky_solve(rhs[:, None], factor)[:, 0]
 
+    def factored(self, matrix: Array) -> Callable[[Array], Array]:
+        factor, pivots, _ = torch.linalg.lu_factor_ex(matrix)
+        return lambda rhs: torch.linalg.lu_solve(factor, pivots, rhs[:, None])[:, 0]
+
     def root(self, residual: Callable, solve: Callable, tangent_solve: Callable, guess: Array) -> tuple[Array, Any]:
         return solve()
 

@@ -1,0 +1,75 @@
+"""The derivative of the right-hand side f(θ) = −G⁺∇F, by the implicit function theorem.
+
+With R(θ, k) = G(θ)k + ∇F(θ) and f held fixed,
+
+    G Df[v] = −∂_θR(θ, f)[v],        Df ᵀu = −∂_θ⟨G⁺u, R(θ, f)⟩,
+
+so each product costs one more solve with the same G, and nothing is differentiated through the solver's steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .rhs import RightHandSide
+from .solvers.iterative import Krylov
+from .solvers.problem import NormalProblem
+
+Array = Any
+
+BLOCK = 2**23
+"""Most numbers of one array when columns of a dense Jacobian are made together."""
+
+
+class Linearization:
+    """f and its derivative at θ (m,), from points z (N, d) with weights (N,)."""
+
+    def __init__(self, rhs: RightHandSide, theta: Array, z: Array, weights: Array):
+        self.rhs, self.theta, self.z, self.weights = rhs, theta, z, weights
+        self.problem: NormalProblem = rhs.problem(theta, z, weights)
+        rhs.solver.prepare(self.problem)
+        self.sigma = rhs.solver.sigma(self.problem)
+
+    @cached_property
+    def velocity(self) -> Array:
+        """f(θ), (m,)."""
+        return -self.rhs.solver.solve(self.problem, self.rhs.tolerance).xi
+
+    def solve(self, y: Array) -> Array:
+        """G⁺y, (m,), with the flow's own solver."""
+        return self.rhs.solver.solve(self.problem.with_rhs(y), self.rhs.tolerance).xi
+
+    def force(self, theta: Array, k: Array) -> Array:
+        """R(θ, k) = (G(θ) + σ)k + ∇F(θ), (m,); σ is that of this linearisation."""
+        return self.rhs.problem(theta, self.z, self.weights).residual(-k, self.sigma)
+
+    def force_derivative(self, k: Array) -> Callable[[Array], Array]:
+        """v ↦ ∂_θR(θ, k)[v], (m,) → (m,)."""
+        return lambda v: self.rhs.backend.jvp(lambda theta: self.force(theta, k), self.theta, v)[1]
+
+    def force_matrix(self, k: Array) -> Array:
+        """∂_θR(θ, k), (m, m), a block of columns at a time."""
+        backend, m = self.rhs.backend, self.problem.size
+        columns = max(1, BLOCK // int(np.prod(self.z.shape)))
+        derivative = backend.vmap(self.force_derivative(k))
+        return backend.by_rows(derivative, backend.asarray(np.eye(m)), columns).T
+
+    def jvp(self, v: Array) -> Array:
+        """Df(θ)v, (m,) → (m,)."""
+        return -self.solve(self.force_derivative(self.velocity)(v))
+
+    def vjp(self, u: Array) -> Array:
+        """Df(θ)ᵀu, (m,) → (m,)."""
+        w, k = self.solve(u), self.velocity
+        return -self.rhs.backend.grad(lambda theta: w @ self.force(theta, k))(self.theta)
+
+    def jacobian(self) -> Array:
+        """Df(θ), (m, m): m solves with one G."""
+        backend, columns = self.rhs.backend, self.force_matrix(self.velocity).T
+        if isinstance(self.rhs.solver, Krylov):  # their loops end at different steps
+            return -backend.xp.stack([self.solve(columns[i]) for i in range(columns.shape[0])]).T
+        return -backend.vmap(self.solve)(columns).T

@@ -1,0 +1,113 @@
+"""Adaptive steps of an implicit method from the host, for either framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .errors import IntegrationError
+from .implicit import ImplicitStep
+from .methods import Method, State
+from .rhs import RightHandSide
+from .stage import StageEquation
+from .tableau import TABLEAUS
+from .tangent import Tangent
+
+Array = Any
+
+SAFETY, SMALLEST, LARGEST = 0.9, 0.2, 10.0
+"""The step-size controller's safety factor, and the bounds of h_new / h."""
+
+
+def scaled(rhs: RightHandSide, error_norm: str, rtol: float, atol: float) -> Callable:
+    """`measure(δθ, θ, z, weights)`: the size of a displacement of the parameters in units of the tolerance.
+
+    "parameters": the root mean square of δθ / (atol + rtol |θ|). "metric": how far it moves the mass,
+    (E|Jδθ|²)^½ against atol + rtol (E|T − ET|²)^½, which does not see directions that move nothing.
+    """
+    xp = rhs.backend.xp
+
+    def parameters(delta: Array, theta: Array, z: Array, weights: Array) -> Array:
+        return xp.sqrt(xp.mean((delta / (atol + rtol * xp.abs(theta))) ** 2))
+
+    def metric(delta: Array, theta: Array, z: Array, weights: Array) -> Array:
+        x, moved = rhs.backend.jvp(lambda p: rhs.flow.map(p, z), theta, delta)
+        spread = xp.sqrt(weights @ xp.sum((x - weights @ x) ** 2, axis=1))
+        return xp.sqrt(weights @ xp.sum(moved**2, axis=1)) / (atol + rtol * spread)
+
+    return metric if error_norm == "metric" else parameters
+
+
+class Stepper:
+    """A compiled step of `method`, and the decision whether it is good."""
+
+    def __init__(self, rhs: RightHandSide, method: Method, linear: str = "auto"):
+        self.rhs, self.method = rhs, method
+        self.tableau = TABLEAUS[method.name]
+        one_step = ImplicitStep(StageEquation(rhs, linear), self.tableau)
+        measure = scaled(rhs, method.error_norm, method.rtol, method.atol)
+
+        def step(theta: Array, k: Array, h: Array, z: Array, weights: Array) -> tuple:
+            made = one_step(theta, k, h, z, weights, lambda delta: measure(delta, theta, z, weights))
+            size = measure(made.error, theta, z, weights)
+            return made.theta, made.velocity, size, made.converged, made.evaluations, made.products
+
+        compile_ = rhs.backend.compile
+        self.step, self.start = compile_(step), compile_(one_step.start)
+        self.measure = compile_(measure)
+
+    def first(self, theta: Array, k: Array, span: float, points: tuple[Array, Array]) -> float:
+        """A first h: so small that an explicit Euler step stays within the tolerance's reach (§II.4 of the book)."""
+        size = float(self.measure(k, theta, *points))
+        # h |f| is a hundred times the tolerance: small against every scale of f, and the controller grows it
+        return min(span, 100.0 ** (1 / self.tableau.error_order) / size if size > 0 else span)
+
+
+def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Method, every: int = 1) -> Iterator[State]:
+    """Integrate from `state` through the times `stops`, yielding a state every `every` steps and at each stop.
+
+    Raises `IntegrationError` where the steps vanish or `method.max_steps` is reached; the last state
+    yielded is then the last good one.
+    """
+    stepper, backend = Stepper(rhs, method), rhs.backend
+    theta = backend.asarray(state.theta)
+    for stop in stops:
+        points = rhs.points_of(rhs.flow.points.segment(state.time))
+        k = stepper.start(theta, *points)
+        state = replace(state, evaluations=state.evaluations + 1)
+        h = method.step_size or state.step or stepper.first(theta, k, float(stop) - state.time, points)
+        while state.time < stop:
+            if not h > 1e-14 * max(1.0, abs(state.time)):
+                raise IntegrationError(state.time, "the step size vanished")
+            if state.accepted + state.rejected >= method.max_steps:
+                raise IntegrationError(state.time, f"max_steps={method.max_steps} was reached")
+            left = float(stop) - state.time
+            used = left if h > left * (1 - 1e-12) else h
+            new, k_new, size, converged, evaluations, _ = stepper.step(theta, k, backend.asarray(used), *points)
+            state = replace(state, evaluations=state.evaluations + int(evaluations))
+            size = float(size) if bool(converged) else np.inf
+            if method.step_size is not None:
+                if not np.isfinite(size):
+                    raise IntegrationError(state.time, "an implicit stage could not be solved; a smaller step may")
+                size, factor = 0.0, 1.0
+            elif not np.isfinite(size):
+                factor = 0.5
+            else:
+                factor = SAFETY * size ** (-1 / stepper.tableau.error_order) if size > 0 else LARGEST
+                factor = min(max(factor, SMALLEST), LARGEST)
+            if size < 1:
+                # a step cut short by a stop says little: the one that was meant stays, unless this one asks for less
+                h = max(h, used * factor) if used < h else used * factor
+                theta, k = new, k_new
+                time = float(stop) if used == left else state.time + used
+                state = replace(
+                    state, time=time, theta=backend.to_numpy(theta), step=h, accepted=state.accepted + 1
+                )
+                if time == stop or state.accepted % every == 0:
+                    yield state
+            else:
+                h = used * min(factor, SAFETY)
+                state = replace(state, rejected=state.rejected + 1)
