@@ -4,8 +4,22 @@ from .affine import Affine, Identity
 from .base import Image, Map
 from .basis import Basis
 from .compose import Compose
+from .coupling import Coupling
 from .neural_ode import NeuralODE
 from .planar import Planar
 from .residual import Residual
+from .triangular import Triangular
 
-__all__ = ["Affine", "Basis", "Compose", "Identity", "Image", "Map", "NeuralODE", "Planar", "Residual"]
+__all__ = [
+    "Affine",
+    "Basis",
+    "Compose",
+    "Coupling",
+    "Identity",
+    "Image",
+    "Map",
+    "NeuralODE",
+    "Planar",
+    "Residual",
+    "Triangular",
+]
