@@ -12,7 +12,7 @@ import typer
 
 from . import problems, storage
 from .errors import InputError, WgfodeError, positive
-from .methods import EXPLICIT
+from .methods import METHODS
 from .solve import INTEGRATORS, solve
 from .table import table
 
@@ -87,7 +87,7 @@ def run(
     integrator: Annotated[
         str, typer.Option(help=f"Who steps in time: {' or '.join(INTEGRATORS)}.")
     ] = INTEGRATORS[0],
-    method: Annotated[str, typer.Option(help=f"The method: {', '.join(EXPLICIT)}.")] = "Tsit5",
+    method: Annotated[str, typer.Option(help=f"The method: {', '.join(METHODS)}.")] = "Tsit5",
     rtol: Annotated[float | None, typer.Option(help="Relative tolerance. [default: the problem's]")] = None,
     atol: Annotated[float | None, typer.Option(help="Absolute tolerance. [default: the problem's]")] = None,
     step_size: Annotated[float | None, typer.Option(help="Fixed steps of this size, no tolerances.")] = None,

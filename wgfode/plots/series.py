@@ -26,7 +26,7 @@ from .style import (
     title,
 )
 
-FINE = 24
+FINE = 36
 """Times between 0 and the last at which an exact curve is drawn."""
 
 
@@ -66,6 +66,7 @@ def errors(dataset: xr.Dataset) -> Figure:
             "the picture 'errors' needs a problem with an exact solution in the dataset's attributes"
         )
     found = deviation(dataset, exact)
+    found = found.where(found["time"] > 0)  # at 0 both maps are the identity: rounding would set the scale
     figure, axes = panels(len(found), 3, 4.2, 3.0)
     for i, (axis, variable) in enumerate(zip(axes, found.values(), strict=True)):
         _logarithmic(axis, found, {str(variable.name): ""}, first=i)
@@ -101,7 +102,7 @@ def linear_solve(dataset: xr.Dataset) -> Figure:
     below.plot(dataset["time"], dataset["linear_steps"], "s-", color=COLOURS[1])
     below.set_ylabel("iterations (0: direct) [1]")
     below.yaxis.set_major_locator(MaxNLocator(integer=True))
-    below.set_ylim(bottom=0)
+    below.set_ylim(-0.5, max(1.0, 1.1 * float(dataset["linear_steps"].max())))
     _over_time(dataset, above, below)
     figure.suptitle(title(dataset, "linear solve for the parameters' velocity"))
     return figure

@@ -1,0 +1,138 @@
+"""Pictures: every problem's are made, none is blank, nothing overlaps, and what is missing is named."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+import wgfode as wgf
+from wgfode import plots
+from wgfode.dataset import SCHEMA
+from wgfode.plots.style import exact_of
+
+COMMON = {"energy", "errors", "linear_solve", "residual"}
+OWN = {
+    "ornstein-uhlenbeck-2d": {"samples"},
+    "double-well-1d": {"density"},
+    "porous-medium-2d": {"samples", "profile"},
+    "aggregation-ring": {"samples", "radial"},
+    "fokker-planck-10d": {"projections"},
+    "fokker-planck-30d": {"plane", "variances"},
+}
+
+
+def made_up(name: str, times: int = 3, n: int = 256) -> xr.Dataset:
+    """The problem's first `times` output times, by the exact flow with a small error instead of a run."""
+    problem = wgf.problems.get(name)
+    exact = exact_of(xr.Dataset(attrs={"problem": name}))
+    ts = problem.times[:times]
+    z, weights = problem.flow.held_out(n)
+    x = np.stack([exact.flow_map(t, z) * (1 + 1e-3 * t) for t in ts])
+    mean = np.einsum("n,tni->ti", weights, x)
+    centred = x - mean[:, None]
+    energy = np.array([exact.energy(t) for t in ts])
+    terms = [term.name for _, term in problem.flow.energy.terms]
+    values = {
+        "z": z,
+        "weight": weights,
+        "x": x,
+        "mean": mean,
+        "covariance": np.einsum("n,tni,tnj->tij", weights, centred, centred),
+        "log_density": np.stack([exact.log_density(t, exact.flow_map(t, z)) + 1e-3 * t for t in ts]),
+        "energy": energy,
+        "energy_term": np.stack([energy * (i + 1) for i in range(len(terms))], axis=1),
+        "residual": np.geomspace(1e-3, 1e-4, times),
+        "residual_in_sample": np.geomspace(1e-4, 1e-5, times),
+        "dissipation": np.geomspace(1, 0.1, times),
+        "linear_residual": np.full(times, 1e-9),
+        "linear_steps": 7 * np.arange(times),
+    }
+    variables = {
+        key: (SCHEMA[key][0], value, {"long_name": SCHEMA[key][1], "units": SCHEMA[key][2]})
+        for key, value in values.items()
+    }
+    time = ("time", np.array(ts), {"long_name": "flow time", "units": "1"})
+    return xr.Dataset(variables, {"time": time, "term": terms}, {"problem": name})
+
+
+@pytest.mark.parametrize("name", wgf.problems.names())
+def test_every_problem_has_its_pictures(tmp_path: Path, name: str) -> None:
+    files = plots.draw(made_up(name), tmp_path / "new" / "plots")
+    assert {file.stem for file in files} == COMMON | OWN[name]
+    assert sorted(files) == sorted((tmp_path / "new" / "plots").iterdir())
+    for file in files:
+        pixels = imread(file)[..., :3]
+        assert pixels.std() > 0.03, file  # a blank page has 0
+        assert min(pixels.shape[:2]) > 400
+
+
+def overlaps(figure: Figure) -> list[tuple[str, str]]:
+    """Pairs of texts that lie on each other: title, panel titles, axis labels, tick labels, legends."""
+    FigureCanvasAgg(figure).draw()
+    texts = [figure._suptitle] if figure._suptitle else []  # type: ignore[attr-defined]
+    for legend in figure.legends:
+        texts += legend.get_texts()
+    for axis in figure.axes:
+        for side in (axis.xaxis, axis.yaxis):
+            low, high = sorted(side.get_view_interval())  # ticks outside are not drawn
+            texts += [tick.label1 for tick in side.get_major_ticks() if low <= tick.get_loc() <= high]
+            texts.append(side.label)
+        texts.append(axis.title)
+    page = figure.bbox.padded(1)
+    boxes = [
+        (text.get_text(), text.get_window_extent().padded(-1))
+        for text in texts
+        if text.get_text() and text.get_visible()
+    ]
+    assert all(page.x0 <= box.x0 and box.x1 <= page.x1 for _, box in boxes)
+    return [(a, b) for (a, box), (b, other) in itertools.combinations(boxes, 2) if box.overlaps(other)]
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 4])
+def test_nothing_overlaps_whatever_the_number_of_panels(times: int) -> None:
+    assert overlaps(plots.samples(made_up("ornstein-uhlenbeck-2d", times))) == []
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_nothing_overlaps_over_time(times: int) -> None:
+    dataset = made_up("fokker-planck-10d", times)
+    for picture in (plots.energy, plots.errors, plots.residual, plots.linear_solve, plots.projections):
+        assert overlaps(picture(dataset)) == [], picture.__name__
+
+
+def test_a_problem_without_a_name_is_drawn_without_what_is_exact() -> None:
+    dataset = made_up("ornstein-uhlenbeck-2d").assign_attrs(problem="my own")
+    assert set(plots.pictures(dataset)) == (COMMON - {"errors"}) | {"samples"}
+    (first, *_) = plots.samples(dataset).axes
+    assert [handle.get_label() for handle in first.get_children() if handle.get_label() == "run"] == ["run"]
+    assert first.lines == [] or len(first.lines) == 0
+    with pytest.raises(wgf.InputError, match="exact solution"):
+        plots.errors(dataset)
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    ring, well = made_up("aggregation-ring", 2), made_up("double-well-1d", 2)
+    with pytest.raises(wgf.InputError, match="'density' needs the variable 'log_density'"):
+        plots.density(well.drop_vars("log_density"))
+    with pytest.raises(wgf.InputError, match="needs the variable 'energy_term'"):
+        plots.draw(ring.drop_vars("energy_term"), tmp_path)
+    with pytest.raises(wgf.InputError, match="needs 2 components, got 1"):
+        plots.samples(well)
+    with pytest.raises(wgf.InputError, match="needs 1 component, got 2"):
+        plots.density(ring)
+    with pytest.raises(wgf.InputError, match="needs component 4"):
+        plots.projections(ring)
+    with pytest.raises(wgf.InputError, match="front"):
+        plots.profile(ring)
+    with pytest.raises(wgf.InputError, match="radial law"):
+        plots.radial(well)
+    (tmp_path / "file").touch()
+    with pytest.raises(wgf.InputError, match="directory="):
+        plots.draw(ring, tmp_path / "file")
