@@ -14,7 +14,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.blas import daxpy
 
 from ...errors import IntegrationError
 from .scheme import Scheme
@@ -118,11 +117,12 @@ def _coefficients(s: int) -> tuple[float, tuple[tuple[float, float, float, float
 def _step(scheme: Scheme, rho: Array, rate: Array, h: float, stages: int) -> Array:
     first, rows = _coefficients(stages)
     before, now = rho, rho + first * h * rate
+    scratch = np.empty_like(rho)
     for mu, nu, mu_t, gamma_t in rows:
         new = scheme.rate(now, scheme.convolve(now))
         new *= mu_t * h
-        flat = new.ravel()  # a view: daxpy adds a multiple in place, in one pass
         for factor, term in ((mu, now), (nu, before), (1 - mu - nu, rho), (gamma_t * h, rate)):
-            daxpy(term.ravel(), flat, a=factor)
+            np.multiply(term, factor, out=scratch)
+            new += scratch
         before, now = now, new
     return now
