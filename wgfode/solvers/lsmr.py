@@ -42,7 +42,8 @@ class LSMR(Krylov):
         budget: int,
     ) -> tuple[Array, Array]:
         xp = problem.backend.xp
-        root, unit = xp.sqrt(sigma), rounding_unit(xp, xi)
+        unit = rounding_unit(xp, xi)
+        root = self.shift**0.5 * xp.sqrt(problem.mean_diagonal)  # √σ, with a derivative at shift = 0
 
         # Vectors of the range of K are pairs. The explicit second half, instead of the paper's λ, is what
         # lets the iteration start anywhere: K(ξ + d) ≈ (y, 0) is K d ≈ (y − Aξ, −√σ ξ)
@@ -54,7 +55,7 @@ class LSMR(Krylov):
             return divide(xp, w, alpha), u, alpha, beta
 
         def normalized(top: Array, bottom: Array) -> tuple[tuple, Array]:
-            length = xp.hypot(norm(xp, top), norm(xp, bottom))
+            length = xp.sqrt(xp.sum(top * top) + xp.sum(bottom * bottom))
             return (divide(xp, top, length), divide(xp, bottom, length)), length
 
         def proceed(state: tuple) -> Array:
