@@ -98,6 +98,14 @@ def test_structure_over_a_long_run():
     assert solution.density[-1].values == pytest.approx(gibbs / gibbs.sum() / (axis[1] - axis[0]), abs=1e-4)
 
 
+def test_a_run_that_starts_at_equilibrium_with_energy_zero():
+    """The guard on the energy is not tripped by rounding."""
+    energy = Potential(lambda x: half_square(x) + 0.5 * np.log(2 * np.pi)) + Entropy()
+    solution = solve_grid(energy, bell(0, 1), [(-7, 7)], 100, [0, 200])
+    assert np.abs(solution.energy).max() <= 1e-4
+    assert solution.attrs["steps"] <= 200
+
+
 def test_gibbs_density_is_stationary():
     """The discrete Gibbs density is a fixed point of both diffusive schemes, also far from resolved drift."""
     mesh = make_mesh([(-3, 3), (-2, 4)], (24, 30))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, real
+from ..errors import InputError, positive_int, real
 
 Array = NDArray[np.float64]
 
@@ -47,7 +47,8 @@ class Solution:
 
     def sample(self, t: float, n: int, seed: int) -> Array:
         """n independent samples of ρ_t, (n, dim); the same seed follows the same particles in time."""
-        return self.flow_map(t, self._sample_initial(n, np.random.default_rng(seed)))
+        initial = self._sample_initial(positive_int("n", n), np.random.default_rng(seed))
+        return self.flow_map(t, initial)
 
     def _sample_initial(self, n: int, rng: np.random.Generator) -> Array:
         raise NotImplementedError

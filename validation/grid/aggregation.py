@@ -66,7 +66,7 @@ def integrate_ssp(scheme: Scheme, rho: Array, times: Array, visit: Callable[[flo
     record, t = Record(), 0.0
     conv = scheme.convolve(rho)
     energy = scheme.energy(rho, conv)
-    scale, limit = abs(energy), np.inf
+    scale, rounding, limit = abs(energy), scheme.rounding(rho, conv), np.inf
     record.add(t, energy)
     for target in times:
         while t < target:
@@ -79,7 +79,8 @@ def integrate_ssp(scheme: Scheme, rho: Array, times: Array, visit: Callable[[flo
                 new_conv = scheme.convolve(new)
                 new_energy = scheme.energy(new, new_conv)
                 record.evaluations += 3
-                if new.min() >= -NEGATIVE * new.max() and new_energy <= energy + RISING * scale:
+                rise = new_energy - energy
+                if new.min() >= -NEGATIVE * new.max() and rise <= max(RISING * scale, rounding):
                     break
                 record.rejected += 1
                 h = limit = 0.5 * h

@@ -21,7 +21,7 @@ from .scheme import Scheme
 Array = NDArray[np.float64]
 
 NEGATIVE = 5e-13  # a cell may fall to −NEGATIVE·max ρ
-RISING = 1e-13  # the energy may rise by RISING·(its scale), which is rounding
+RISING = 1e-13  # the energy may rise by RISING·(its largest value so far), which is rounding
 LONGEST = 0.65 * 400**2  # step · radius at which 400 stages are needed
 
 
@@ -51,7 +51,7 @@ def integrate(
     record, t, patience = Record(), 0.0, 0
     conv = scheme.convolve(rho)
     rate, energy = scheme.rate(rho, conv), scheme.energy(rho, conv)
-    scale = abs(energy)
+    scale, rounding = abs(energy), scheme.rounding(rho, conv)
     radius, age = scheme.radius(rho, conv), 0
     step = 4 / max(radius, 1e-3)
     record.add(t, energy)
@@ -69,7 +69,9 @@ def integrate(
                 new_rate, new_energy = scheme.rate(new, new_conv), scheme.energy(new, new_conv)
                 error = volume * float(np.abs(0.8 * (rho - new) + 0.4 * h * (rate + new_rate)).sum())
             record.evaluations += stages
-            sound = new.min() >= -NEGATIVE * new.max() and new_energy <= energy + RISING * scale
+            sound = new.min() >= -NEGATIVE * new.max() and new_energy <= energy + max(
+                RISING * scale, rounding
+            )
             factor = 0.8 * (tolerance / max(error, 1e-300)) ** (1 / 3)
             if not (sound and error <= tolerance):
                 record.rejected += 1

@@ -39,12 +39,22 @@ class Scheme(ABC):
 
     def energy(self, rho: Array, conv: Array | None) -> float:
         """The discrete energy."""
-        density = self.potential * rho
+        return float(sum(self._energy_densities(rho, conv)).sum()) * self.mesh.volume  # type: ignore[union-attr]
+
+    def rounding(self, rho: Array, conv: Array | None) -> float:
+        """How much of the energy is rounding: 4 units in the last place of its terms' magnitudes."""
+        return (
+            1e-15 * float(sum(np.abs(e).sum() for e in self._energy_densities(rho, conv))) * self.mesh.volume
+        )
+
+    def _energy_densities(self, rho: Array, conv: Array | None) -> list[Array]:
+        """The energy densities of V, W and U."""
+        densities = [self.potential * rho]
         if conv is not None:
-            density += 0.5 * rho * conv
+            densities.append(0.5 * rho * conv)
         if self.parts.diffusive:
-            density += self.parts.U(np.maximum(rho, 0.0))
-        return float(density.sum()) * self.mesh.volume
+            densities.append(self.parts.U(np.maximum(rho, 0.0)))
+        return densities
 
     @abstractmethod
     def rate(self, rho: Array, conv: Array | None) -> Array:

@@ -111,7 +111,7 @@ def _dataset(scheme: Scheme, times: Array, densities: list[Array], record: Recor
     offsets = points[None] - mean[:, None]
     covariance = np.einsum("tn,tni,tnj->tij", weights, offsets, offsets) / weights.sum(1)[:, None, None]
     energies = [scheme.energy(rho, scheme.convolve(rho)) for rho in densities]
-    area = "1" if mesh.dim == 0 else f"length-{mesh.dim}"
+    area = f"length-{mesh.dim}"
     variables = {
         "density": (("time", *names), density, _attrs("cell averages of the density", area)),
         "mass": ("time", weights.sum(1), _attrs("mass in the box", "1")),
