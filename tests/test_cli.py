@@ -145,6 +145,8 @@ def test_interrupt_outside_the_integration(monkeypatch: pytest.MonkeyPatch) -> N
         ((NAME, "--evaluation", "0"), ("evaluation",)),
         ((NAME, "--seed", "-1"), ("seed",)),
         ((NAME, "--dtype", "float46"), ("dtype", "'float64'")),
+        ((NAME, "--device", "abacus"), ("device", "'abacus'", "jax")),
+        ((NAME, "--device", "abacus", "--integrator", "torchdiffeq"), ("device", "'abacus'", "torch")),
     ],
 )
 def test_bad_input_is_one_line(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ..errors import MissingDependencyError, choice
+from ..errors import InputError, MissingDependencyError, choice
 from .protocol import Backend
 
 
@@ -16,7 +16,7 @@ def load(name: str, dtype: str = "float64", device: Any = None) -> Backend:
     """The backend `name` ("torch" or "jax") with real numbers of `dtype` on `device`.
 
     Raises `MissingDependencyError`, naming the extra to install, where the framework is absent, and
-    `InputError` where jax cannot hold float64 because x64 is off.
+    `InputError` where jax cannot hold float64 because x64 is off, or where the device is not there.
     """
     name = choice("backend", name, ("torch", "jax"))
     dtype = choice("dtype", dtype, ("float32", "float64"))
@@ -28,7 +28,17 @@ def load(name: str, dtype: str = "float64", device: Any = None) -> Backend:
         raise MissingDependencyError(
             f"{name} is not installed: pip install 'wgfode[{name}]' brings it and its integrators"
         ) from error
-    return module.make(dtype, device)
+    if device is None:
+        return module.make(dtype, device)
+    try:
+        backend = module.make(dtype, device)
+        backend.asarray([0.0])  # a device may be known by name and yet not be there
+    except InputError:
+        raise
+    except Exception as error:  # each framework has its own kinds
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"device {device!r} is not available with {name}: {reason}") from error
+    return backend
 
 
 __all__ = ["Backend", "load"]
