@@ -39,13 +39,12 @@ class Scheme(ABC):
 
     def energy(self, rho: Array, conv: Array | None) -> float:
         """The discrete energy."""
-        return float(sum(self._energy_densities(rho, conv)).sum()) * self.mesh.volume  # type: ignore[union-attr]
+        return sum(float(e.sum()) for e in self._energy_densities(rho, conv)) * self.mesh.volume
 
     def rounding(self, rho: Array, conv: Array | None) -> float:
-        """How much of the energy is rounding: 4 units in the last place of its terms' magnitudes."""
-        return (
-            1e-15 * float(sum(np.abs(e).sum() for e in self._energy_densities(rho, conv))) * self.mesh.volume
-        )
+        """How much of the energy is rounding: 1e-15 of the magnitudes of its terms."""
+        size = sum(float(np.abs(e).sum()) for e in self._energy_densities(rho, conv))
+        return 1e-15 * size * self.mesh.volume
 
     def _energy_densities(self, rho: Array, conv: Array | None) -> list[Array]:
         """The energy densities of V, W and U."""
