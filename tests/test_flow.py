@@ -95,7 +95,7 @@ def test_a_failing_V_says_so() -> None:
     def broken(x):
         raise RuntimeError("no such file")
 
-    with pytest.raises(InputError, match="V failed .* no such file"):
+    with pytest.raises(InputError, match=r"V failed .* no such file"):
         right_hand_side(flow(energy=wgf.Potential(broken)))
 
 

@@ -52,7 +52,7 @@ def real(name: str, value: Any) -> float:
 
 def positive_int(name: str, value: Any) -> int:
     """`value` as an int >= 1, else an `InputError` that names it."""
-    if isinstance(value, bool) or not isinstance(value, int) and not hasattr(value, "__index__"):
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InputError(f"{name} must be a whole number >= 1, got {value!r}")
     if int(value) < 1:
         raise InputError(f"{name} must be a whole number >= 1, got {value!r}")

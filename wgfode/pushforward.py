@@ -24,9 +24,9 @@ class Pushed:
     backend: Backend
     x: Array
     weights: Array
-    log_density: Array | None = None
-    score: Array | None = None
-    jacobian: Array | None = None
+    log_density: Any = None
+    score: Any = None
+    jacobian: Any = None
 
     def mean(self, values: Array) -> Array:
         """E_ρ of values (N, …) given at the points."""

@@ -36,10 +36,11 @@ class TorchBackend:
         return torch.func.grad(f)
 
     def jvp(self, f: Callable[[Array], Array], x: Array, v: Array) -> tuple[Array, Array]:
-        return torch.func.jvp(f, (x,), (v,))
+        y, dy = torch.func.jvp(f, (x,), (v,))  # type: ignore[misc]
+        return y, dy
 
     def linearize(self, f: Callable[[Array], Array], x: Array) -> tuple[Array, Callable, Callable]:
-        y, pullback = torch.func.vjp(f, x)
+        y, pullback = torch.func.vjp(f, x)  # type: ignore[misc]
         return y, lambda v: torch.func.jvp(f, (x,), (v,))[1], lambda w: pullback(w)[0]
 
     def jacobian(self, f: Callable[[Array], Array]) -> Callable[[Array], Array]:

@@ -36,8 +36,9 @@ class Affine(Map):
     @cached_property
     def pattern(self) -> np.ndarray:
         """The (row, column) pairs of A's free entries, (k, 2)."""
-        masks = {"full": np.ones, "lower_triangular": lambda s: np.tril(np.ones(s)), "diagonal": lambda s: np.eye(s[0])}
-        return np.argwhere(masks[self.structure]((self.dim, self.dim)))
+        full = np.ones((self.dim, self.dim))
+        masks = {"full": full, "lower_triangular": np.tril(full), "diagonal": np.eye(self.dim)}
+        return np.argwhere(masks[self.structure])
 
     @property
     def size(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..errors import InputError, choice, positive
@@ -9,9 +11,10 @@ from ..errors import InputError, choice, positive
 STARTS = ("random", "axis")
 
 
-def check(init: str, scale: float, centre: object, spread: float, dim: int) -> tuple[str, float, tuple[float, ...], float]:
+def check(init: str, scale: float, centre: Any, spread: float, dim: int) -> tuple[str, float, tuple[float, ...], float]:
     """The arguments in their known form; `InputError` names the one that is wrong."""
-    at = np.broadcast_to(np.asarray(centre, dtype=float), (dim,)) if np.ndim(centre) == 0 else np.asarray(centre, float)
+    at = np.asarray(centre, dtype=float)
+    at = np.full(dim, at) if at.ndim == 0 else at
     if at.shape != (dim,) or not np.isfinite(at).all():
         raise InputError(f"centre must be a finite number or {dim} of them, got {centre!r}")
     return choice("init", init, STARTS), positive("scale", scale), tuple(at.tolist()), positive("spread", spread)
