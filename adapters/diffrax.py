@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -160,25 +159,28 @@ def integrate(
     limit = CHUNK if method.step_size is None else CHUNK * CHUNK
 
     for stop in stops:
-        memory = _start(f, solver, controller, state, float(stop), method)
-        state = replace(state, evaluations=state.evaluations + to_start)
         while state.time < stop:
+            # every chunk starts from the state alone, so that a run resumed there makes the same steps; it costs
+            # `to_start` right-hand sides a chunk
+            memory = _start(f, solver, controller, state, float(stop), method)
             dt = method.step_size or float(memory[1][1])
             solution = advance(state.time, stop, dt, f.rhs.backend.asarray(state.theta), limit, *memory)
-            memory = (solution.solver_state, solution.controller_state, solution.made_jump)
             steps = int(solution.stats["num_steps"])
             accepted = int(solution.stats["num_accepted_steps"])
-            dt = method.step_size or float(memory[1][1])
-            time = float(solution.ts[-1])
+            dt = method.step_size or float(solution.controller_state[1])
+            end, passed = map(np.asarray, solution.ts)
+            theta, between = map(np.asarray, solution.ys)
+            time, inner = float(end[-1]), max(accepted - 1, 0)
             if accepted == 0 and not dt > 1e-13 * max(1.0, abs(time)):
                 raise IntegrationError(state.time, "the step size vanished")
             state = State(
-                time=min(time, float(stop)),
-                theta=np.asarray(solution.ys[-1]),
+                time=float(stop) if time >= float(f.rhs.backend.asarray(stop)) else time,  # which rounds, in float32
+                theta=theta[-1],
                 step=dt,
                 accepted=state.accepted + accepted,
                 rejected=state.rejected + steps - accepted,
-                evaluations=state.evaluations + steps * per_step,
+                evaluations=state.evaluations + to_start + steps * per_step,
+                knots=tuple(zip(passed[:inner].tolist(), between[:inner], strict=True)),
             )
             yield state
             if state.accepted + state.rejected >= method.max_steps and state.time < stops[-1]:
@@ -200,8 +202,9 @@ def _start(
 
 
 def _chunk(f: DiffraxRightHandSide, solver: Any, controller: Any) -> Any:
-    """At most `limit` steps of a solve, from the memory of the steps before and with that for the next."""
-    saveat = diffrax.SaveAt(t1=True, solver_state=True, controller_state=True, made_jump=True)
+    """At most `limit` steps of a solve, from the memory that `_start` gives: the end and every step on the way."""
+    saves = [diffrax.SubSaveAt(t1=True), diffrax.SubSaveAt(steps=True)]
+    saveat = diffrax.SaveAt(subs=saves, controller_state=True)
 
     def advance(
         t0: float, t1: float, dt0: float, theta: Array, limit: int, solver_state: Any, controller_state: Any, made_jump: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -74,18 +75,36 @@ FIXED = {"Euler": "euler", "Midpoint": "midpoint", "Heun": "heun2"}
 ADAPTIVE = {"Bosh3": "bosh3", "Dopri5": "dopri5", "Dopri8": "dopri8", "Tsit5": None}
 
 
-class _Watched:
-    """A right-hand side with torchdiffeq's step callbacks, remembering where the solve is."""
+CHUNK = 16
+"""Accepted steps between reports to the caller."""
 
-    def __init__(self, f: TorchRightHandSide, state: State):
-        self.f, self.accepted, self.rejected = f, 0, 0
+
+class _Pause(Exception):
+    """Raised between two steps, to report to the caller."""
+
+
+class _Watched:
+    """A right-hand side with torchdiffeq's step callbacks, remembering where the solve is.
+
+    It pauses the solve before step `limit` + 1. The solve that goes on from there has no other memory, so that a
+    run resumed there makes the same steps; that costs a right-hand side.
+    """
+
+    def __init__(self, f: TorchRightHandSide, state: State, limit: int):
+        self.f, self.accepted, self.rejected, self.limit = f, 0, 0, limit
         self.time, self.theta, self.step = state.time, state.theta, state.step
+        self.knots: list[tuple[float, np.ndarray]] = []
 
     def __call__(self, t: Tensor, theta: Tensor, **_: Any) -> Tensor:
         return self.f(t, theta)
 
     def callback_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:
-        self.time, self.theta, self.step = float(t0), y0.detach().cpu().numpy(), float(dt)
+        ahead = float(t0) > self.time
+        self.time, self.theta, self.step = float(t0), y0.detach().cpu().numpy().copy(), float(dt)
+        if ahead:
+            self.knots.append((self.time, self.theta))
+        if len(self.knots) >= self.limit:
+            raise _Pause
 
     def callback_accept_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:
         self.accepted += 1
@@ -95,25 +114,36 @@ class _Watched:
 
 
 def integrate(f: TorchRightHandSide, state: State, stops: np.ndarray, method: Method) -> Iterator[State]:
-    """Integrate from `state` through the times `stops`, yielding a state at each stop.
+    """Integrate from `state` through the times `stops`, yielding a state every few steps and at each stop.
 
     Raises `IntegrationError` where the steps vanish or `method.max_steps` is reached, after yielding
     the last good state.
     """
     backend = f.rhs.backend
+    limit = CHUNK if method.step_size is None else CHUNK * CHUNK
     for stop in stops:
-        watched = _Watched(f, state)
-        before = f.evaluations
-        budget = method.max_steps - state.accepted - state.rejected
-        try:
-            theta = _advance(watched, backend.asarray(state.theta), state, float(stop), method, budget)
-        except AssertionError as error:  # torchdiffeq's own failures are assertions
-            yield _after(state, watched, watched.time, watched.theta, f.evaluations - before)
-            text = str(error)
-            reason = f"max_steps={method.max_steps} was reached" if "max_num_steps" in text else text
-            raise IntegrationError(watched.time, "the step size vanished" if "underflow" in text else reason) from error
-        state = _after(state, watched, float(stop), theta.detach().cpu().numpy(), f.evaluations - before)
-        yield state
+        while state.time < stop:
+            watched = _Watched(f, state, limit)
+            before = f.evaluations
+            budget = method.max_steps - state.accepted - state.rejected
+            time, theta = float(stop), None
+            try:
+                theta = _advance(watched, backend.asarray(state.theta), state, time, method, budget)
+            except _Pause:
+                pass
+            except AssertionError as error:  # torchdiffeq's own failures are assertions
+                if watched.time > state.time:
+                    yield _after(state, watched, watched.time, watched.theta, f.evaluations - before)
+                text = str(error)
+                reason = f"max_steps={method.max_steps} was reached" if "max_num_steps" in text else text
+                reason = "the step size vanished" if "underflow" in text else reason
+                raise IntegrationError(watched.time, reason) from error
+            if theta is None:
+                time, end = watched.time, watched.theta
+            else:
+                end = theta.detach().cpu().numpy()
+            state = _after(state, watched, time, end, f.evaluations - before)
+            yield state
 
 
 def _after(state: State, watched: _Watched, time: float, theta: np.ndarray, evaluations: int) -> State:
@@ -124,6 +154,7 @@ def _after(state: State, watched: _Watched, time: float, theta: np.ndarray, eval
         accepted=state.accepted + watched.accepted,
         rejected=state.rejected + watched.rejected,
         evaluations=state.evaluations + evaluations,
+        knots=tuple(knot for knot in watched.knots if knot[0] < time),
     )
 
 
@@ -135,10 +166,13 @@ def _advance(watched: _Watched, theta: Tensor, state: State, stop: float, method
             raise InputError(f"method {method.name!r} is adaptive with torchdiffeq: give rtol and atol, no step_size")
         if (stop - state.time) / method.step_size > budget:
             raise AssertionError("max_num_steps")
-        theta = torchdiffeq.odeint(
-            watched.f, theta, times, method=FIXED[method.name], options={"step_size": method.step_size}
-        )[-1]
-        watched.accepted += max(1, round((stop - state.time) / method.step_size))
+        watched.accepted = watched.limit  # of a chunk that pauses
+        with warnings.catch_warnings():  # of the callbacks that fixed steps have no use for
+            warnings.filterwarnings("ignore", message=".*does not support callbacks")
+            theta = torchdiffeq.odeint(
+                watched, theta, times, method=FIXED[method.name], options={"step_size": method.step_size}
+            )[-1]
+        watched.accepted = len(watched.knots) + 1
         return theta
     if method.name not in ADAPTIVE:
         raise InputError(f"method {method.name!r} has no error estimate with torchdiffeq: give step_size")
