@@ -1,19 +1,21 @@
 """The equation of an implicit stage, and its linearisation.
 
-A stage of a diagonally implicit method asks for the k with k = f(θ_b + γhk), where f(θ) = −G(θ)⁺∇F(θ). It is
-solved in one of two forms.
+A stage of a diagonally implicit method asks for the k with R(θ, k) = 0 at θ = θ_b + γhk, where
 
-Residual form:    R(θ_b + γhk, k) = 0,    R(θ, k) = (G(θ) + σ)k + ∇F(θ),
+    R(θ, k) = (G(θ) + σ)k + ∇F(θ),        M = G + σ + γh ∂_θR        (at the beginning of the step).
 
-    with the linearisation M = G + σ + γh ∂_θR. No metric is inverted inside the iteration, so that a Krylov
-    method on M has no other one inside it. The shift σ is the regularisation of C. Lubich & J. Nick, "Regularized
-    dynamical parametric approximation of stiff evolution problems" (arXiv 2501.12118): with the
-    velocity estimator the equation is Jᵀ W(Jk + g) + σk = 0, the normal equation of min |Jk + g|² + σ|k|².
+With the velocity estimator R = Jᵀ W(Jk + g) + σk, the normal equation of the regularised defect |Jk + g|² + σ|k|² of
+C. Lubich & J. Nick, "Regularized dynamical parametric approximation of stiff evolution problems"
+(arXiv 2501.12118). Newton's method on R itself, M δ = −R, is of no use where G is nearly singular, as it is
+for every map that can be extended: an iterate's R, divided by σ in the directions that hardly move the
+map, is a huge velocity there, and h must be as small as for an explicit method. So k is projected first,
+and the two linear problems are solved one after the other, never one inside the other:
 
-Solved form:      k − f(θ_b + γhk) = 0,
+    k̂ = −(G(θ) + σ)⁻¹∇F(θ)   the flow's own solver, started at k
+    M δ = (G + σ)(k̂ − k)      a factorisation, or a Krylov method on products with M
 
-    with M = I − γh Df, for direct solvers that are no shift (a spectral filter has no residual form), and
-    for solvers that users write.
+This is Newton's method on k − f(θ_b + γhk) = 0, with the system multiplied by G + σ, so that no product with M
+contains a solve. With a solver that is no shift (a spectral filter, or a user's own) M = I − γh Df is formed.
 """
 
 from __future__ import annotations
@@ -46,10 +48,10 @@ class StageEquation:
 
     def __init__(self, rhs: RightHandSide, linear: str = "auto"):
         self.rhs = rhs
-        self.residual_form = isinstance(rhs.solver, Cholesky | Krylov)
+        self.shifted = isinstance(rhs.solver, Cholesky | Krylov)
         linear = choice("linear", linear, ("auto", "dense", "krylov"))
         self.dense = linear == "dense" or (linear == "auto" and rhs.flow.size <= DENSE)
-        if not self.residual_form and not getattr(rhs.solver, "differentiable", True):
+        if not self.shifted and not getattr(rhs.solver, "differentiable", True):
             raise InputError(
                 f"solver {rhs.solver!r} is not differentiable, and an implicit method needs the derivative of "
                 "the right-hand side: use Cholesky, Eigh, MINRES, LSMR or Auto, or an explicit method"
@@ -64,39 +66,37 @@ class StageEquation:
         """The metric and the energy at θ (m,): what the linearisation at θ is made of."""
         return Linearization(self.rhs, theta, z, weights)
 
-    def residual(self, here: Linearization, theta: Array, k: Array) -> Array:
-        """What is to vanish: R(θ, k), or k − f(θ), (m,)."""
-        if self.residual_form:
-            problem = self.rhs.problem(theta, here.z, here.weights)
-            return problem.residual(-k, here.sigma)
-        return k - self.rhs.evaluate(theta, here.z, here.weights).velocity
+    def defect(self, here: Linearization, theta: Array, k: Array) -> Array:
+        """k − f(θ), (m,): what is to vanish."""
+        problem = self.rhs.problem(theta, here.z, here.weights)
+        return k + self.rhs.solver.solve(problem, self.rhs.tolerance, start=-k).xi
 
     def product(self, here: Linearization, k: Array, step: Array) -> Callable[[Array], Array]:
         """v ↦ M v at θ of `here` and k, with `step` = γh."""
-        if not self.residual_form:
+        if not self.shifted:
             return lambda v: v - step * here.jvp(v)
         push = self.rhs.backend.linearize(lambda theta: here.force(theta, k), here.theta)[1]
-        return lambda v: here.problem.apply_gram(v) + here.sigma * v + step * push(v)
+        return lambda v: self.metric(here, v) + step * push(v)
+
+    def metric(self, here: Linearization, v: Array) -> Array:
+        """(G + σ)v, or v where M = I − γh Df."""
+        return here.problem.apply_gram(v) + here.sigma * v if self.shifted else v
 
     def inverse(self, here: Linearization, k: Array, step: Array) -> Callable[[Array], Array]:
-        """v ↦ M⁻¹v from a factorisation, (m, m)."""
+        """v ↦ M⁻¹(G + σ)v from a factorisation, (m, m)."""
         backend = self.rhs.backend
         identity = backend.asarray(np.eye(here.problem.size))
-        if self.residual_form:
-            matrix = here.problem.gram + here.sigma * identity + step * here.force_matrix(k)
-        else:
-            matrix = identity - step * here.jacobian()
-        return backend.factored(matrix)
+        if not self.shifted:
+            return backend.factored(identity - step * here.jacobian())
+        gram = here.problem.gram + here.sigma * identity
+        solve = backend.factored(gram + step * here.force_matrix(k))
+        return lambda v: solve(gram @ v)
 
     def preconditioner(self, here: Linearization) -> Callable[[Array], Array]:
         """For M in the Krylov method: (G + σ)⁻¹ where the flow's solver factorises G, else nothing."""
         if not isinstance(self.rhs.solver, Cholesky):
+            import os
+            if os.environ.get("WG"): return lambda v: self.metric(here, v)
             return lambda v: v
         identity = self.rhs.backend.asarray(np.eye(here.problem.size))
         return self.rhs.backend.factored(here.problem.gram + here.sigma * identity)
-
-    def velocity(self, here: Linearization) -> Array:
-        """f at θ of `here`: the explicit first stage of a run, (m,)."""
-        return here.velocity
-
-
