@@ -11,7 +11,7 @@ from ..backend import load
 from ..bound import Bound
 from ..errors import InputError, IntegrationError, MissingDependencyError
 from ..flow import GradientFlow
-from ..methods import Method, State
+from ..methods import IMPLICIT, Method, State
 from ..rhs import RightHandSide
 
 try:
@@ -24,8 +24,12 @@ except ModuleNotFoundError as error:
         f"wgfode.adapters.diffrax needs {error.name}: pip install 'wgfode[jax]' brings it"
     ) from error
 
+from .implicit_diffrax import FlowESDIRK, MetricNorm, controller_for, implicit, solver_for
+
 if TYPE_CHECKING:
     import xarray as xr
+
+__all__ = ["DiffraxRightHandSide", "FlowESDIRK", "MetricNorm", "implicit", "integrate", "right_hand_side"]
 
 Array = Any
 
@@ -104,7 +108,7 @@ CHUNK = 16
 class Remember(diffrax.AbstractAdaptiveStepSizeController):
     """A step-size controller whose state also holds the size of the next step, for exact restarts."""
 
-    inner: diffrax.PIDController
+    inner: Any
 
     @property
     def rtol(self) -> Any:
@@ -145,14 +149,19 @@ def integrate(
     Raises `IntegrationError` where the steps vanish or `method.max_steps` is reached; the last state
     yielded is then the last good one.
     """
-    if method.name not in SOLVERS:
-        raise InputError(f"method {method.name!r} is not available with diffrax (known: {', '.join(SOLVERS)})")
-    kind, per_step, to_start = SOLVERS[method.name]
-    solver = kind()
+    solver: Any
+    if method.name in IMPLICIT:
+        solver, per_step, to_start = solver_for(f, method), 0, 1
+    elif method.name in SOLVERS:
+        kind, per_step, to_start = SOLVERS[method.name]
+        solver = kind()
+    else:
+        known = ", ".join((*SOLVERS, *IMPLICIT))
+        raise InputError(f"method {method.name!r} is not available with diffrax (known: {known})")
     if method.step_size is None:
         if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
             raise InputError(f"method {method.name!r} has no error estimate: give step_size")
-        controller: Any = Remember(diffrax.PIDController(rtol=method.rtol, atol=method.atol))
+        controller: Any = Remember(controller_for(f, method))
     else:
         controller = diffrax.ConstantStepSize()
     advance = _chunk(f, solver, controller)
