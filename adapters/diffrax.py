@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
         f"wgfode.adapters.diffrax needs {error.name}: pip install 'wgfode[jax]' brings it"
     ) from error
 
-from .implicit_diffrax import FlowESDIRK, MetricNorm, controller_for, implicit, solver_for
+from .implicit_diffrax import FlowESDIRK, MetricNorm, controller_for, evaluations_of, implicit, solver_for
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -188,7 +188,7 @@ def integrate(
                 step=dt,
                 accepted=state.accepted + accepted,
                 rejected=state.rejected + steps - accepted,
-                evaluations=state.evaluations + to_start + steps * per_step,
+                evaluations=state.evaluations + to_start + steps * per_step + evaluations_of(solution.solver_state),
                 knots=tuple(zip(passed[:inner].tolist(), between[:inner], strict=True)),
             )
             yield state
@@ -213,7 +213,7 @@ def _start(
 def _chunk(f: DiffraxRightHandSide, solver: Any, controller: Any) -> Any:
     """At most `limit` steps of a solve, from the memory that `_start` gives: the end and every step on the way."""
     saves = [diffrax.SubSaveAt(t1=True), diffrax.SubSaveAt(steps=True)]
-    saveat = diffrax.SaveAt(subs=saves, controller_state=True)
+    saveat = diffrax.SaveAt(subs=saves, controller_state=True, solver_state=True)
 
     def advance(
         t0: float, t1: float, dt0: float, theta: Array, limit: int, solver_state: Any, controller_state: Any, made_jump: Any
