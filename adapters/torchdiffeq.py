@@ -12,7 +12,9 @@ from ..backend import load
 from ..bound import Bound
 from ..errors import InputError, IntegrationError, MissingDependencyError
 from ..flow import GradientFlow
-from ..methods import Method, State
+from ..march import integrate as march
+from ..march import scaled
+from ..methods import IMPLICIT, Method, State
 from ..rhs import RightHandSide
 
 try:
@@ -121,6 +123,9 @@ def integrate(f: TorchRightHandSide, state: State, stops: np.ndarray, method: Me
     """
     backend = f.rhs.backend
     limit = CHUNK if method.step_size is None else CHUNK * CHUNK
+    if method.name in IMPLICIT:
+        yield from march(f.rhs, state, stops, method, CHUNK)
+        return
     for stop in stops:
         while state.time < stop:
             watched = _Watched(f, state, limit)
@@ -160,6 +165,7 @@ def _after(state: State, watched: _Watched, time: float, theta: np.ndarray, eval
 
 def _advance(watched: _Watched, theta: Tensor, state: State, stop: float, method: Method, budget: int) -> Tensor:
     """θ at `stop`. The step is made to end there, so that no interpolation enters."""
+    backend = watched.f.rhs.backend
     times = torch.tensor([state.time, stop], dtype=torch.float64)
     if method.step_size is not None:
         if method.name not in FIXED:
@@ -179,10 +185,18 @@ def _advance(watched: _Watched, theta: Tensor, state: State, stop: float, method
     options = {"step_t": torch.tensor([stop]), "max_num_steps": budget}
     if state.step is not None:
         options["first_step"] = state.step
+    rtol, atol, norm = method.rtol, method.atol, _rms
+    if method.error_norm == "metric":
+        measure = scaled(watched.f.rhs, "metric", rtol, atol)
+        points = watched.f.rhs.points_of(watched.f.rhs.flow.points.segment(state.time))
+        # torchdiffeq hands over error / (atol + rtol |θ|): with 0 and 1 that is the error itself
+        rtol, atol = 0.0, 1.0
+        norm = lambda error: measure(error, backend.asarray(watched.theta), *points)  # noqa: E731
     if method.name == "Tsit5":
-        return Tsit5Solver(watched, theta, method.rtol, method.atol, norm=_rms, **options).integrate(times)[-1]
+        return Tsit5Solver(watched, theta, rtol, atol, norm=norm, **options).integrate(times)[-1]
+    options["norm"] = norm
     return torchdiffeq.odeint(
-        watched, theta, times, rtol=method.rtol, atol=method.atol, method=ADAPTIVE[method.name], options=options
+        watched, theta, times, rtol=rtol, atol=atol, method=ADAPTIVE[method.name], options=options
     )[-1]
 
 
