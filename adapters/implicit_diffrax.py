@@ -150,3 +150,8 @@ def controller_for(f: DiffraxRightHandSide, method: Any) -> Any:
     """The step-size controller with the method's tolerances and error norm."""
     pid = diffrax.PIDController(rtol=method.rtol, atol=method.atol)
     return MetricNorm(f, pid) if method.error_norm == "metric" else pid
+
+
+def evaluations_of(solver_state: Any) -> int:
+    """The right-hand sides that a `FlowESDIRK` has counted; 0 for the state of another solver."""
+    return int(solver_state[2]) if isinstance(solver_state, tuple) and len(solver_state) == 3 else 0

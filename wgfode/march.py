@@ -14,7 +14,6 @@ from .methods import Method, State
 from .rhs import RightHandSide
 from .stage import StageEquation
 from .tableau import TABLEAUS
-from .tangent import Tangent
 
 Array = Any
 
@@ -56,8 +55,22 @@ class Stepper:
             return made.theta, made.velocity, size, made.converged, made.evaluations, made.products
 
         compile_ = rhs.backend.compile
+        self.struggling = 0
         self.step, self.start = compile_(step), compile_(one_step.start)
         self.measure = compile_(measure)
+
+    def judge(self, size: float) -> tuple[bool, float]:
+        """(whether the step is good, h_new / h) for an error of `size`, infinite where a stage was not solved."""
+        if self.method.step_size is not None:
+            return bool(np.isfinite(size)), 1.0
+        if not np.isfinite(size):
+            self.struggling = 4  # the error estimate knows nothing of it: h grows slowly for some steps
+            return False, 0.5
+        factor = SAFETY * size ** (-1 / self.tableau.error_order) if size > 0 else LARGEST
+        if size >= 1:
+            return False, min(max(factor, SMALLEST), SAFETY)
+        self.struggling = max(self.struggling - 1, 0)
+        return True, min(max(factor, SMALLEST), 1.3 if self.struggling else LARGEST)
 
     def first(self, theta: Array, k: Array, span: float, points: tuple[Array, Array]) -> float:
         """A first h: so small that an explicit Euler step stays within the tolerance's reach (§II.4 of the book)."""
@@ -66,48 +79,50 @@ class Stepper:
         return min(span, 100.0 ** (1 / self.tableau.error_order) / size if size > 0 else span)
 
 
-def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Method, every: int = 1) -> Iterator[State]:
+def integrate(
+    rhs: RightHandSide, state: State, stops: np.ndarray, method: Method, every: int = 16
+) -> Iterator[State]:
     """Integrate from `state` through the times `stops`, yielding a state every `every` steps and at each stop.
 
-    Raises `IntegrationError` where the steps vanish or `method.max_steps` is reached; the last state
-    yielded is then the last good one.
+    After each state that is yielded the run goes on from that state alone, so that a run resumed there makes
+    the same steps; it costs a right-hand side. Raises `IntegrationError` where the steps vanish or
+    `method.max_steps` is reached, after yielding the last good state.
     """
-    stepper, backend = Stepper(rhs, method), rhs.backend
-    theta = backend.asarray(state.theta)
-    for stop in stops:
+    stepper, as_ = Stepper(rhs, method), rhs.backend.asarray
+    for stop in map(float, stops):
         points = rhs.points_of(rhs.flow.points.segment(state.time))
-        k = stepper.start(theta, *points)
-        state = replace(state, evaluations=state.evaluations + 1)
-        h = method.step_size or state.step or stepper.first(theta, k, float(stop) - state.time, points)
         while state.time < stop:
-            if not h > 1e-14 * max(1.0, abs(state.time)):
-                raise IntegrationError(state.time, "the step size vanished")
-            if state.accepted + state.rejected >= method.max_steps:
-                raise IntegrationError(state.time, f"max_steps={method.max_steps} was reached")
-            left = float(stop) - state.time
-            used = left if h > left * (1 - 1e-12) else h
-            new, k_new, size, converged, evaluations, _ = stepper.step(theta, k, backend.asarray(used), *points)
-            state = replace(state, evaluations=state.evaluations + int(evaluations))
-            size = float(size) if bool(converged) else np.inf
-            if method.step_size is not None:
-                if not np.isfinite(size):
-                    raise IntegrationError(state.time, "an implicit stage could not be solved; a smaller step may")
-                size, factor = 0.0, 1.0
-            elif not np.isfinite(size):
-                factor = 0.5
-            else:
-                factor = SAFETY * size ** (-1 / stepper.tableau.error_order) if size > 0 else LARGEST
-                factor = min(max(factor, SMALLEST), LARGEST)
-            if size < 1:
-                # a step cut short by a stop says little: the one that was meant stays, unless this one asks for less
-                h = max(h, used * factor) if used < h else used * factor
-                theta, k = new, k_new
-                time = float(stop) if used == left else state.time + used
-                state = replace(
-                    state, time=time, theta=backend.to_numpy(theta), step=h, accepted=state.accepted + 1
-                )
-                if time == stop or state.accepted % every == 0:
-                    yield state
-            else:
-                h = used * min(factor, SAFETY)
-                state = replace(state, rejected=state.rejected + 1)
+            theta = as_(state.theta)
+            k = stepper.start(theta, *points)
+            h = method.step_size or state.step or stepper.first(theta, k, stop - state.time, points)
+            state = replace(state, evaluations=state.evaluations + 1, knots=())
+            knots: list[tuple[float, np.ndarray]] = []
+            reason = ""
+            while state.time < stop and len(knots) < every and not reason:
+                left = stop - state.time
+                used = left if h > left * (1 - 1e-12) else h
+                new, k_new, size, converged, evaluations, _ = stepper.step(theta, k, as_(used), *points)
+                state = replace(state, evaluations=state.evaluations + int(evaluations))
+                good, factor = stepper.judge(float(size) if bool(converged) else np.inf)
+                if good:
+                    theta, k = new, k_new
+                    # a step cut short by a stop says little of the one that was meant
+                    h = max(h, used * factor) if used < h else used * factor
+                    time = stop if used == left else state.time + used
+                    state = replace(
+                        state, time=time, theta=rhs.backend.to_numpy(theta), step=h, accepted=state.accepted + 1
+                    )
+                    knots.append((state.time, state.theta))
+                else:
+                    h = used * factor
+                    state = replace(state, step=h, rejected=state.rejected + 1)
+                    if method.step_size is not None:
+                        reason = "an implicit stage could not be solved; try a smaller step_size"
+                    elif not h > 1e-14 * max(1.0, abs(state.time)):
+                        reason = "the step size vanished"
+                if state.accepted + state.rejected >= method.max_steps and state.time < stops[-1]:
+                    reason = f"max_steps={method.max_steps} was reached"
+            if knots:
+                yield replace(state, knots=tuple(knots[:-1]))
+            if reason:
+                raise IntegrationError(state.time, reason)
