@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .deviation import deviation
+from .validation.compare import compare
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -15,11 +15,11 @@ WIDTH = 11
 def table(dataset: xr.Dataset, exact: Any = None) -> str:
     """One row per output time, then what the run cost and how it ended.
 
-    `exact` is the exact solution, or None; its errors are those of `deviation`.
+    `exact` is the exact solution, or None; its errors are those of `validation.compare`.
     """
     columns: dict[str, Any] = {"energy": dataset["energy"].values}
     if exact is not None:
-        errors = deviation(dataset, exact)
+        errors = compare(dataset, exact)
         heads = {"map_error": "map err", "mean_error": "mean err", "covariance_error": "cov err", "kl": "KL"}
         columns |= {head: errors[name].values for name, head in heads.items() if name in errors}
     heads = {"residual": "residual", "w2_bound": "W2 bound", "min_jacobian": "min det"}

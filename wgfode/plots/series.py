@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..deviation import deviation
 from ..errors import InputError
+from ..validation.compare import compare
 from .style import (
     COLOURS,
     EXACT_LINE,
@@ -28,6 +28,8 @@ from .style import (
 
 FINE = 36
 """Times between 0 and the last at which an exact curve is drawn."""
+SHOWN = ("map_error", "mean_error", "covariance_error", "kl")
+"""The errors that are drawn over time."""
 
 
 def energy(dataset: xr.Dataset) -> Figure:
@@ -65,7 +67,8 @@ def errors(dataset: xr.Dataset) -> Figure:
         raise InputError(
             "the picture 'errors' needs a problem with an exact solution in the dataset's attributes"
         )
-    found = deviation(dataset, exact)
+    known = compare(dataset, exact)
+    found = known[[name for name in SHOWN if name in known]]
     found = found.where(found["time"] > 0)  # at 0 both maps are the identity: rounding would set the scale
     figure, axes = panels(len(found), 3, 4.2, 3.0)
     for i, (axis, variable) in enumerate(zip(axes, found.values(), strict=True)):
