@@ -100,11 +100,15 @@ class FlowESDIRK(diffrax.AbstractAdaptiveSolver):
         end = jnp.where(made.converged, made.theta, y0)
         dense = {"y0": y0, "y1": end, "k": h * made.stages}
         state = (jnp.asarray(False), made.velocity, evaluations + made.evaluations)
-        return end, error, dense, state, diffrax.RESULTS.successful
+        failed, good = diffrax.RESULTS.nonlinear_divergence, diffrax.RESULTS.successful
+        return end, error, dense, state, diffrax.RESULTS.where(made.converged, good, failed)
 
 
 class MetricNorm(diffrax.AbstractAdaptiveStepSizeController):
-    """A PID controller that measures an error δθ by the mass it displaces, (E|Jδθ|²)^½, against atol + rtol (E|T − ET|²)^½."""
+    """A PID controller that measures an error δθ by the mass it displaces.
+
+    That is (E|Jδθ|²)^½, against atol + rtol (E|T − ET|²)^½.
+    """
 
     f: Any = eqx.field(static=True)
     pid: diffrax.PIDController
@@ -128,7 +132,8 @@ class MetricNorm(diffrax.AbstractAdaptiveStepSizeController):
         return self.pid.init(terms, t0, t1, y0, dt0, args, func, error_order)
 
     def adapt_step_size(
-        self, t0: Any, t1: Any, y0: Any, y1_candidate: Any, args: Any, y_error: Any, error_order: Any, controller_state: Any
+        self, t0: Any, t1: Any, y0: Any, y1_candidate: Any, args: Any, y_error: Any, error_order: Any,
+        controller_state: Any,
     ) -> Any:  # fmt: skip
         measure = scaled(self.f.rhs, "metric", self.pid.rtol, self.pid.atol)
         finite = jnp.isfinite(y_error).all()

@@ -52,7 +52,9 @@ class Chord(optx.AbstractRootFinder):
     norm: Callable[[Any], Array] = optx.rms_norm
     linear_solver: lx.AbstractLinearSolver = lx.AutoLinearSolver(well_posed=None)
 
-    def init(self, fn: Any, y: Any, args: Any, options: dict, f_struct: Any, aux_struct: Any, tags: frozenset) -> _State:
+    def init(
+        self, fn: Any, y: Any, args: Any, options: dict, f_struct: Any, aux_struct: Any, tags: frozenset
+    ) -> _State:
         if "init_state" in options:  # the linearisation of an earlier stage of the step
             return options["init_state"]
         jacobian = lx.linearise(lx.JacobianLinearOperator(lambda u, a: fn(u, a)[0], y, args, tags=tags))

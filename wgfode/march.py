@@ -92,7 +92,7 @@ def integrate(
     for stop in map(float, stops):
         points = rhs.points_of(rhs.flow.points.segment(state.time))
         while state.time < stop:
-            theta = as_(state.theta)
+            theta, stepper.struggling = as_(state.theta), 0
             k = stepper.start(theta, *points)
             h = method.step_size or state.step or stepper.first(theta, k, stop - state.time, points)
             state = replace(state, evaluations=state.evaluations + 1, knots=())

@@ -95,8 +95,6 @@ class StageEquation:
     def preconditioner(self, here: Linearization) -> Callable[[Array], Array]:
         """For M in the Krylov method: (G + σ)⁻¹ where the flow's solver factorises G, else nothing."""
         if not isinstance(self.rhs.solver, Cholesky):
-            import os
-            if os.environ.get("WG"): return lambda v: self.metric(here, v)
             return lambda v: v
         identity = self.rhs.backend.asarray(np.eye(here.problem.size))
         return self.rhs.backend.factored(here.problem.gram + here.sigma * identity)

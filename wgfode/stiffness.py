@@ -1,0 +1,141 @@
+"""How stiff a right-hand side is, what that means for the choice of a method, and the method that chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .derivative import Linearization
+from .methods import EXPLICIT, Method, State
+from .rhs import RightHandSide
+from .stage import DENSE
+
+Array = Any
+
+REACH = 3.3
+"""h ρ at which Tsit5 and Dopri5 become unstable on the negative real axis."""
+SMOOTH_STEPS = 60
+"""Steps that an implicit method of order 5 takes for a run at usual tolerances, once the transient is over."""
+ITERATIONS = 12
+"""Of the power method; a few are enough for a figure that is compared with powers of ten."""
+
+
+class SpectralRadius:
+    """ρ(Df(θ)) by power iteration with one `jvp` an iteration, each call from the last one's direction."""
+
+    def __init__(self, rhs: RightHandSide):
+        self.rhs = rhs
+        self.direction = np.random.default_rng(0).normal(size=rhs.flow.size)
+        xp, loop = rhs.backend.xp, rhs.backend.while_loop
+
+        def estimate(theta: Array, v: Array, z: Array, weights: Array) -> tuple[Array, Array]:
+            here = Linearization(rhs, theta, z, weights)
+            _ = here.velocity  # once, outside of the loop
+
+            def step(state: tuple) -> tuple:
+                i, v, _ = state
+                v = v / xp.sqrt(xp.sum(v * v))
+                image = here.jvp(v)
+                size = xp.sqrt(xp.sum(image * image))
+                return i + 1, xp.where(size > 0, image, v), size
+
+            zero = xp.sum(0 * v)
+            _, v, size = loop(lambda state: state[0] < ITERATIONS, step, (zero, v, zero))
+            return v, size
+
+        self._estimate = rhs.backend.compile(estimate)
+
+    def __call__(self, t: float, theta: np.ndarray) -> float:
+        """ρ at θ (m,), with the points that drive the flow at time t; NaN where it cannot be computed."""
+        as_, rhs = self.rhs.backend.asarray, self.rhs
+        points = rhs.points_of(rhs.flow.points.segment(t))
+        v, size = self._estimate(as_(theta), as_(self.direction), *points)
+        direction = rhs.backend.to_numpy(v)
+        if np.isfinite(direction).all():
+            self.direction = direction
+        return float(size)
+
+
+def explicit_steps(times: np.ndarray, radii: np.ndarray) -> float:
+    """∫ρ dt / 3.3: the steps that stability alone asks of an explicit method of order 5."""
+    return float(np.trapezoid(radii, times) / REACH) if len(times) > 1 else 0.0
+
+
+def worth_implicit(rhs: RightHandSide, steps: float) -> float:
+    """Cost of an explicit run of `steps` over that of an implicit one, in right-hand sides: a rough figure.
+
+    A linearisation costs about m/10 right-hand sides where it is formed, and as a Krylov method about 60.
+    """
+    linearisation = rhs.flow.size / 10 if rhs.flow.size <= DENSE else 60.0
+    return 6 * steps / (SMOOTH_STEPS * (14 + linearisation))
+
+
+def recommendation(rhs: RightHandSide, times: np.ndarray, radii: np.ndarray, method: str, accepted: int) -> str:
+    """One line: what the run's stiffness says about the method it used."""
+    if not np.isfinite(radii).all():
+        return "stiffness unknown: the spectral radius could not be computed"
+    steps = explicit_steps(times, radii)
+    figure = (
+        f"spectral radius {radii.min():.3g} to {radii.max():.3g}: stability alone asks an explicit method for "
+        f"about {steps:.3g} steps; this run took {accepted} with {method}"
+    )
+    if method in EXPLICIT and steps > 0.3 * accepted and worth_implicit(rhs, steps) > 2:
+        return f"stiff: use an implicit method (method='Kvaerno5'). {figure}"
+    if method not in EXPLICIT and worth_implicit(rhs, steps) < 0.5:
+        return f"not stiff: an explicit method (method='Tsit5') is likely to be faster. {figure}"
+    return f"{'not stiff' if method in EXPLICIT else 'stiff'}: {method} is a good choice. {figure}"
+
+
+def choose(rhs: RightHandSide, radius: float, span: float, now: str | None = None) -> str:
+    """"Kvaerno5" or "Tsit5" for a time `span` ahead at the spectral radius found; `now` is left only for a good reason."""
+    gain = worth_implicit(rhs, radius * span / REACH)
+    if now == "Kvaerno5":
+        return "Tsit5" if gain < 0.25 else now
+    return "Kvaerno5" if gain > (1.0 if now is None else 2.0) else "Tsit5"
+
+
+def automatic(
+    rhs: RightHandSide,
+    integrate: Callable[[State, np.ndarray, Method], Iterator[State]],
+    state: State,
+    stops: np.ndarray,
+    method: Method,
+    note: Callable[[str], None] = lambda text: None,
+) -> Iterator[State]:
+    """The states of `integrate` with the method that suits the stiffness; it is looked at again as the run goes on.
+
+    The step size is kept at a switch from explicit to implicit and found anew the other way.
+    """
+    radius = SpectralRadius(rhs)
+    name = None
+    while state.time < stops[-1]:
+        chosen = choose(rhs, radius(state.time, state.theta), float(stops[-1]) - state.time, name)
+        if chosen != name:
+            note(f"t={state.time:.4g}: {chosen}")
+        if chosen == "Tsit5":
+            state = replace(state, step=None)
+        name, looked = chosen, state.accepted
+        for state in integrate(state, stops[stops > state.time], replace(method, name=name)):
+            yield state
+            if state.accepted - looked < 64 or state.time >= stops[-1]:
+                continue
+            looked = state.accepted
+            left = float(stops[-1]) - state.time
+            if choose(rhs, radius(state.time, state.theta), left, name) != name:
+                break
+
+
+def report(
+    rhs: RightHandSide, times: list[float], thetas: list[np.ndarray], method: str, accepted: int
+) -> tuple[np.ndarray, str]:
+    """ρ at each time, (T,), and the recommendation. A ρ that cannot be computed is NaN: a report ends no run."""
+    radius, radii = SpectralRadius(rhs), np.full(len(times), np.nan)
+    try:
+        for i, (t, theta) in enumerate(zip(times, thetas, strict=True)):
+            radii[i] = radius(t, theta)
+    except Exception as error:  # what users give (a map, a solver) may have no derivative
+        return radii, f"stiffness unknown: the right-hand side has no derivative ({type(error).__name__}: {error})"
+    return radii, recommendation(rhs, np.asarray(times), radii, method, accepted)
