@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import logging
 import time as clock
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import stiffness as _stiffness
 from .bound import Bound
 from .errors import InputError, IntegrationError, choice, positive_int
 from .flow import GradientFlow
-from .methods import Method, State
+from .methods import AUTO, Method, State
 from .progress import reporter
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("wgfode")
 
-INTEGRATORS = ("diffrax", "torchdiffeq")
+INTEGRATORS = ("diffrax", "torchdiffeq", "scipy")
 MANY_REJECTIONS = 0.3
 """Rejected steps as a share of accepted ones above which a run warns: a rough right-hand side."""
 
@@ -41,14 +43,19 @@ def solve(
     seed: int = 0,
     dtype: str = "float64",
     device: Any = None,
+    error_norm: str = "parameters",
+    stiffness: bool = True,
     progress: bool = False,
     attributes: dict[str, Any] | None = None,
 ) -> xr.Dataset:
     """Integrate `flow` from t = 0 and return the dataset at 0 and `times`.
 
     - `times`: increasing, >= 0;
-    - `integrator`: "diffrax" or "torchdiffeq"; `method` means the same with either;
+    - `integrator`: "diffrax" or "torchdiffeq"; `method` means the same with either, and "auto" chooses by the
+      stiffness that it finds; or "scipy", for Radau, BDF and LSODA;
     - `rtol`, `atol`: tolerances on the parameters, or `step_size` for fixed steps;
+    - `error_norm`: measure a step's error in the "parameters" or in the "metric", as displaced mass ‖J δθ‖;
+    - `stiffness`: add the spectral radius of the right-hand side's Jacobian, and what it recommends;
     - `evaluation`, `seed`: how many held-out points carry the diagnostics, and their seed;
     - `progress`: a progress bar on stderr; `attributes` are added to the dataset's.
 
@@ -57,7 +64,7 @@ def solve(
     """
     times_ = _checked_times(times)
     integrator = choice("integrator", integrator, INTEGRATORS)
-    how = Method(method, rtol, atol, step_size, max_steps)
+    how = Method(method, rtol, atol, step_size, max_steps, error_norm)
     how.fits(dtype)
     positive_int("evaluation", evaluation)
     adapter = importlib.import_module(f".adapters.{integrator}", __package__)
@@ -67,14 +74,32 @@ def solve(
         f = adapter.right_hand_side(flow, dtype=dtype, device=device, tolerance=tolerance)
         initial = f.rhs.backend.to_numpy(f.initial())
         stops = np.union1d(times_[1:], f.jump_times(0.0, times_[-1]))
-        saved, last, status = _run(f, adapter.integrate(f, State(0.0, initial), stops, how), times_, progress)
+        methods = [how.name]
+        if how.name == AUTO:
+            methods = []
+            states = _stiffness.automatic(
+                f.rhs, functools.partial(adapter.integrate, f), State(0.0, initial), stops, how, methods.append
+            )
+        else:
+            states = adapter.integrate(f, State(0.0, initial), stops, how)
+        saved, last, status = _run(f, states, times_, progress)
         if last.rejected > MANY_REJECTIONS * max(last.accepted, 1) and last.rejected > 10:
             log.warning(
                 "%d steps were rejected beside %d accepted: the right-hand side is rough at this tolerance. "
                 "A larger shift, a tighter rtol of the linear solver, or more points make it smoother",
                 last.rejected, last.accepted,
             )  # fmt: skip
+        thetas = [state.theta for state in saved]
+        radii, advice = (
+            _stiffness.report(f.rhs, [state.time for state in saved], thetas, methods[-1].split()[-1], last.accepted)
+            if stiffness else (None, None)
+        )  # fmt: skip
+        if advice:
+            log.info(advice)
         known = {
+            "recommendation": advice,
+            "methods": ", ".join(methods) if how.name == AUTO else None,
+            "error_norm": how.error_norm,
             "integrator": integrator,
             "method": how.name,
             "rtol": rtol if step_size is None else None,
@@ -86,10 +111,14 @@ def solve(
             "wall_time": clock.perf_counter() - begin,
             "status": status,
         }
-        return f.dataset(
-            [state.time for state in saved], [state.theta for state in saved], evaluation, seed,
+        dataset = f.dataset(
+            [state.time for state in saved], thetas, evaluation, seed,
             **(known | (attributes or {})),
         )  # fmt: skip
+        if radii is not None:
+            name = "spectral radius of the right-hand side's Jacobian"
+            dataset["stiffness"] = ("time", radii, {"long_name": name, "units": "1"})
+        return dataset
 
 
 def _run(
