@@ -192,6 +192,8 @@ def integrate(
                 knots=tuple(zip(passed[:inner].tolist(), between[:inner], strict=True)),
             )
             yield state
+            if bool(solution.result == diffrax.RESULTS.nonlinear_divergence):  # with fixed steps
+                raise IntegrationError(state.time, "an implicit stage could not be solved; try a smaller step_size")
             if state.accepted + state.rejected >= method.max_steps and state.time < stops[-1]:
                 raise IntegrationError(state.time, f"max_steps={method.max_steps} was reached")
 
