@@ -6,7 +6,7 @@
 
 from importlib import metadata as _metadata
 
-from . import maps, problems
+from . import maps, potentials, problems
 from .energies import Energy, Entropy, Interaction, InternalEnergy, PorousMedium, Potential
 from .errors import InputError, IntegrationError, MissingDependencyError, WgfodeError
 from .flow import GradientFlow
@@ -15,6 +15,7 @@ from .points import GaussHermite, MonteCarlo, Sobol
 from .references import Barenblatt, Custom, Gaussian, Uniform
 from .solve import solve
 from .solvers import LSMR, MINRES, Auto, Cholesky, Eigh
+from .wasserstein import Wasserstein
 
 __version__ = _metadata.version("wgfode")
 
@@ -42,8 +43,10 @@ __all__ = [
     "Relaxed",
     "Sobol",
     "Uniform",
+    "Wasserstein",
     "WgfodeError",
     "maps",
+    "potentials",
     "problems",
     "solve",
 ]

@@ -24,12 +24,18 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "energy": (("time",), "energy F", "1"),
     "energy_term": (("time", "term"), "terms of the energy, with their coefficients", "1"),
     "residual": (("time",), "squared velocity defect on held-out points", "1"),
+    "residual_error": (("time",), "standard error of the residual", "1"),
     "residual_in_sample": (("time",), "squared velocity defect on the driving points", "1"),
+    "residual_projected": (("time",), "gradient part of the velocity defect, squared, held-out points", "1"),
+    "projection_error": (("time",), "part of |g|² that the potentials do not see, held-out points", "1"),
+    "metric_spectrum": (("time", "direction"), "generalized eigenvalues of G against its relaxation", "1"),
     "dissipation": (("time",), "squared speed of the flow, held-out points", "1"),
     "w2_bound": (("time",), "bound on the Wasserstein-2 error", "1"),
+    "w2_bound_error": (("time",), "standard error of the bound", "1"),
     "min_jacobian": (("time",), "smallest det of the map's space derivative", "1"),
     "linear_residual": (("time",), "true relative residual of the linear solve", "1"),
     "linear_steps": (("time",), "iterations of the linear solve (0: direct)", "1"),
+    "linear_fallback": (("time",), "1 where Cholesky gave way to the smooth filter", "1"),
 }
 
 
@@ -42,6 +48,13 @@ def versions() -> str:
         except metadata.PackageNotFoundError:
             continue
     return ", ".join(found)
+
+
+def add(dataset: xr.Dataset, values: dict[str, np.ndarray]) -> None:
+    """Put variables of the schema into `dataset`."""
+    for name, value in values.items():
+        dims, long_name, units = SCHEMA[name]
+        dataset[name] = (dims, value, {"long_name": long_name, "units": units})
 
 
 def build(
@@ -101,5 +114,6 @@ def build(
         "linear_tolerance": rhs.tolerance,
         "versions": versions(),
     }
+    dataset.attrs["w2_bound_absent"] = "it is integrated along a run of wgfode.solve"
     dataset.attrs.update({name: value for name, value in attributes.items() if value is not None})
     return dataset

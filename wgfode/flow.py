@@ -73,6 +73,7 @@ class GradientFlow:
                 "estimator='energy' only ∇F is known: use MINRES, Cholesky, Eigh or Auto"
             )
         sample, _ = self.points.draw(self.reference)
+        self.metric.check(self.dim, len(sample))
         checks.energy_at(self.energy, sample[:64])
 
     @property

@@ -20,6 +20,15 @@ PROBES = 4
 class Relaxed:
     """Ĝ = E[JᵀJ], the pull-back of L²(λ) (Jin, Liu, Wu, Ye & Zhou 2025): min_ξ E|Jξ − g|²."""
 
+    def check(self, dim: int, points: int) -> None:
+        """Nothing can be wrong: any dimension and number of points will do."""
+
+    def diagnose(
+        self, tangent: Tangent, weights: Array, held_out: Tangent, weights_out: Array, xi: Array, g_out: Array
+    ) -> dict[str, Array]:
+        """What the metric adds to the dataset: nothing."""
+        return {}
+
     def problem(self, tangent: Tangent, weights: Array, g: Array, gradient: Array | None = None) -> NormalProblem:
         """The linear problem whose solution ξ is −θ̇.
 

@@ -27,6 +27,8 @@ class Evaluation(NamedTuple):
     """True relative residual of the linear solve."""
     linear_steps: Array
     """Iterations of the linear solve, 0 if direct."""
+    linear_fallback: Array
+    """1 where Cholesky failed and gave way to the smooth filter, else 0."""
 
 
 class RightHandSide:
@@ -94,15 +96,15 @@ class RightHandSide:
 
         def solve() -> tuple[Array, tuple[Array, Array]]:
             solution = self.solver.solve(problem, self.tolerance)
-            return solution.xi, (solution.relative_residual, solution.steps)
+            return solution.xi, (solution.relative_residual, solution.steps, solution.fallback + 0 * solution.steps)
 
         def tangent_solve(_: Any, y: Array) -> Array:
             return self.solver.solve(problem.with_rhs(y), self.tolerance).xi
 
-        xi, (residual, steps) = self.backend.root(
+        xi, (residual, steps, fallback) = self.backend.root(
             lambda guess: -problem.residual(guess, sigma), solve, tangent_solve, self.backend.xp.zeros_like(theta)
         )
-        return Evaluation(-xi, residual, steps)
+        return Evaluation(-xi, residual, steps, fallback)
 
     def diagnose(
         self, theta: Array, z: Array, weights: Array, z_out: Array, weights_out: Array
@@ -115,23 +117,35 @@ class RightHandSide:
         flow, xp = self.flow, self.backend.xp
         evaluation = self.evaluate(theta, z, weights)
         report: dict[str, Array] = {
+            "velocity": evaluation.velocity,
             "linear_residual": evaluation.linear_residual,
             "linear_steps": evaluation.linear_steps,
+            "linear_fallback": evaluation.linear_fallback,
         }
 
-        def defect(points: Array, rho: Pushed) -> tuple[Array, Array]:
+        def defect(points: Array, rho: Pushed) -> tuple[Array, Array, Array]:
+            """|Jξ − g|², |Jξ|² and |g|² at points, each (N,)."""
             moved = self.backend.jvp(lambda p: flow.map(p, points), theta, evaluation.velocity)[1]
-            squared = xp.sum((moved + self.driving_force(rho)) ** 2, axis=1)
-            return rho.mean(squared), rho.mean(xp.sum(moved**2, axis=1))
+            g = self.driving_force(rho)
+            return xp.sum((moved + g) ** 2, axis=1), xp.sum(moved**2, axis=1), xp.sum(g**2, axis=1)
 
-        report["residual_in_sample"], _ = defect(z, self.pushed(theta, z, weights))
+        driving = self.pushed(theta, z, weights)
+        report["residual_in_sample"] = driving.mean(defect(z, driving)[0])
         dense = flow.map.has_density and flow.reference.has_density
         rho = push(self.backend, flow.map, flow.reference, theta, z_out, weights_out, density=dense)
-        report["residual"], report["dissipation"] = defect(z_out, rho)
+        squared, moved, force = defect(z_out, rho)
+        report["residual"], report["dissipation"], report["force"] = map(rho.mean, (squared, moved, force))
+        # of a weighted mean of independent points; Sobol points do better
+        report["residual_error"] = xp.sqrt(xp.sum((weights_out * (squared - report["residual"])) ** 2))
         report["x"] = rho.x
         if dense:
             report["log_density"] = rho.log_density
             report["min_jacobian"] = xp.min(rho.jacobian)
+        report |= flow.metric.diagnose(
+            Tangent(self.backend, flow.map, theta, z), weights,
+            Tangent(self.backend, flow.map, theta, z_out), weights_out,
+            -evaluation.velocity, self.driving_force(rho),
+        )  # fmt: skip
         report["energy_term"] = xp.stack([c * term.value(rho) for c, term in flow.energy.terms])
         return report
 
@@ -148,25 +162,8 @@ class RightHandSide:
         compiled = self.backend.compile(smallest)
         return lambda theta: float(compiled(as_(theta)))
 
-    def explain(self, t: float, theta: np.ndarray) -> str:
-        """What is not finite in the right-hand side at θ, as the end of a sentence; empty if all is."""
-        as_ = self.backend.asarray
-        z, weights = self.points_of(self.flow.points.segment(t))
-        rho = self.backend.compile(lambda p: _fields(self.pushed(p, z, weights)))(as_(theta))
-        rho = Pushed(self.backend, rho["x"], weights, rho.get("log_density"), rho.get("score"))
-        named = {"T": rho.x, "log-det": rho.log_density, "score": rho.score}
-        for _, term in self.flow.energy.terms:
-            named[f"value of {term!r}"] = term.value(rho)
-            named[f"gradient of {term!r}"] = term.gradient(rho)
-        for name, value in named.items():
-            array = np.asarray(0.0 if value is None else self.backend.to_numpy(value))
-            if not np.isfinite(array).all():
-                finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1) if array.ndim else [False]
-                worst = self.backend.to_numpy(z)[int(np.argmin(finite))] if array.ndim else None
-                return f"; {name} is not finite" + ("" if worst is None else f" at z={worst}")
-        return ""
+    def explain(self, t: float, theta: np.ndarray, step: float | None = None) -> str:
+        """What is not finite at θ or ahead of it: see `explain.explain`."""
+        from .explain import explain
 
-
-def _fields(rho: Pushed) -> dict[str, Array]:
-    found = {"x": rho.x, "log_density": rho.log_density, "score": rho.score}
-    return {name: value for name, value in found.items() if value is not None}
+        return explain(self, t, theta, step)

@@ -1,0 +1,244 @@
+"""The exact metric G = E[(PJ)ᵀ(PJ)], P the projection in L²(ρ_θ) onto gradient fields.
+
+P is a least-squares projection onto the gradients of a dictionary of potentials at the pushed points
+(`potentials.py`): nothing is trained. In 1-D every field is a gradient: P is the identity, and G = Ĝ.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .backend.protocol import Backend
+from .errors import InputError, choice, positive, positive_int
+from .metrics import PROBES, Relaxed
+from .potentials import Potentials
+from .solvers.auto import DENSE_SIZE
+from .solvers.problem import NormalProblem
+from .tangent import Tangent
+
+Array = Any
+
+
+class Projection:
+    """P at points x (N, d) with weights (N,): onto the span of the potentials' gradients there.
+
+    The gradients, each brought to length one, are the columns of A; Q is the upper block of the orthogonal
+    factor of [A; √ε]. Then P = QQᵀ (in the coordinates √weight · v) is symmetric with 0 ≤ P ≤ 1 to
+    rounding, smooth in x, and drops smoothly what a rank-deficient dictionary holds twice. ε is 1e-12, or
+    the dtype's rounding unit where that is more.
+    """
+
+    def __init__(self, backend: Backend, potentials: Potentials, x: Array, weights: Array):
+        xp = self.xp = backend.xp
+        self.root = xp.sqrt(weights)[:, None]
+        gradients = potentials.gradients(x)
+        count = gradients.shape[2]
+        columns = (self.root[:, :, None] * gradients).reshape((-1, count))
+        squares = xp.sum(columns**2, axis=0)
+        columns = columns / xp.sqrt(squares + 1e-20 * xp.mean(squares))
+        damping = max(1e-12, 10 * float(xp.finfo(x.dtype).eps)) ** 0.5
+        augmented = xp.concat([columns, damping * backend.asarray(np.eye(count))], axis=0)
+        self.basis = xp.linalg.qr(augmented)[0][: columns.shape[0]]
+
+    def __call__(self, field: Array) -> Array:
+        """P v, (N, d) → (N, d); a point of weight 0 has no say and gets 0."""
+        values = (self.basis @ self.coordinates(field)).reshape(field.shape)
+        return values / self.xp.where(self.root > 0, self.root, self.xp.ones_like(self.root))
+
+    def coordinates(self, field: Array) -> Array:
+        """Qᵀ√w v, (N, d) → (L,): |·|² is E[v·Pv]."""
+        return self.basis.T @ (self.root * field).reshape(-1)
+
+    def pulled(self, tangent: Tangent) -> Array:
+        """S = Qᵀ√w J, (L, m): SᵀS = G."""
+        shape = tangent.z.shape
+        return tangent.backend.vmap(lambda q: tangent.adjoint(self.root * q.reshape(shape)))(self.basis.T)
+
+
+@dataclass(frozen=True)
+class GramProblem(NormalProblem):
+    """G ξ = b with the matrix G itself at hand, and no factor A of it."""
+
+    matrix: Array = None
+
+    @classmethod
+    def of(cls, backend: Backend, matrix: Array, rhs: Array) -> GramProblem:
+        """The problem of a symmetric `matrix` (m, m) and `rhs` (m,)."""
+
+        def no_factor(_: Array) -> Array:
+            raise NotImplementedError("G = AᵀA is known, A is not")
+
+        return cls(
+            backend=backend, rhs=rhs, apply=no_factor, adjoint=no_factor, form_gram=lambda: matrix,
+            estimate_mean_diagonal=lambda: backend.xp.mean(backend.xp.linalg.diagonal(matrix)), matrix=matrix,
+        )  # fmt: skip
+
+    def apply_gram(self, xi: Array) -> Array:
+        return self.matrix @ xi
+
+
+@dataclass(frozen=True)
+class Wasserstein:
+    """G: min_ξ E|P(Jξ) − g|², with P onto the gradients of `potentials`.
+
+    What the dictionary does not see is free under G, and a map would drift there. Generalized
+    eigenvalues w ∈ [0, 1] of G y = w Ĝ y tell: w is the fraction of a direction's kinetic energy that moves the
+    density, as far as the dictionary can see. The G-problem is solved where w is large and the Ĝ-problem
+    elsewhere, with f(w) = 1/(1 + (threshold/w)^power) between them.
+
+    - `form` "dense" is that filter; "matrix_free" is E|P(Jξ − g)|² + blend·E|Jξ − g|², which needs no
+      matrix; "auto" takes the filter up to some 2000 parameters.
+    - a richer dictionary wants a larger `threshold`.
+
+    Raises `InputError` for anything out of range; warns where there are fewer points than potentials.
+    """
+
+    potentials: Potentials
+    threshold: float = 1e-2
+    power: int = 6
+    blend: float = 1e-2
+    form: str = "auto"
+    exact_rhs: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.potentials, Potentials):
+            raise InputError(f"potentials must be a dictionary of wgfode.potentials, got {self.potentials!r}")
+        object.__setattr__(self, "threshold", positive("threshold", self.threshold))
+        object.__setattr__(self, "power", positive_int("power", self.power))
+        object.__setattr__(self, "blend", positive("blend", self.blend))
+        object.__setattr__(self, "form", choice("form", self.form, ("auto", "dense", "matrix_free")))
+
+    def check(self, dim: int, points: int) -> None:
+        """Raise `InputError` for a dictionary of another dimension; warn of fewer points than potentials."""
+        count = self.potentials.size(dim)
+        if dim > 1 and points < count:
+            warnings.warn(
+                f"there are {points} points and {count} potentials: the projection onto their gradients overfits "
+                f"the points, and Wasserstein tends to Relaxed. Use more points or fewer potentials",
+                stacklevel=4,
+            )
+
+    def dense(self, size: int) -> bool:
+        """Whether the filter is used for `size` parameters."""
+        return self.form == "dense" or (self.form == "auto" and size <= DENSE_SIZE)
+
+    def problem(
+        self, tangent: Tangent, weights: Array, g: Array, gradient: Array | None = None
+    ) -> NormalProblem:
+        """The linear problem whose solution ξ is −θ̇; arguments as in `Relaxed.problem`."""
+        if tangent.z.shape[1] == 1:
+            return Relaxed().problem(tangent, weights, g, gradient)
+        project = Projection(tangent.backend, self.potentials, tangent.x, weights)
+        pose = self._filtered if self.dense(tangent.size) else self._blended
+        return pose(tangent, weights, project, g, gradient)
+
+    def diagnose(
+        self, tangent: Tangent, weights: Array, held_out: Tangent, weights_out: Array, xi: Array, g_out: Array
+    ) -> dict[str, Array]:
+        """What the metric adds to the dataset, of the ξ really used and the held-out g (N, d):
+
+        - `residual_projected` E|P(Jξ − g)|² ≤ `residual` E|Jξ − g|²: δ₀ as far as the dictionary sees, for g
+          is a gradient;
+        - `projection_error` E|g − Pg|²/E|g|²: a dictionary too poor shows here;
+        - `metric_spectrum` w, largest first, of the driving points (the filter only).
+        """
+        xp, mean = tangent.backend.xp, lambda squares: weights_out @ xp.sum(squares, axis=1)
+        defect = held_out.apply(xi) - g_out
+        size = mean(g_out**2)
+        safe = xp.where(size > 0, size, xp.ones_like(size))
+        if tangent.z.shape[1] == 1:
+            return {"residual_projected": mean(defect**2), "projection_error": 0 * size}
+        project = Projection(held_out.backend, self.potentials, held_out.x, weights_out)
+        report = {
+            "residual_projected": mean(project(defect) ** 2),
+            "projection_error": mean((g_out - project(g_out)) ** 2) / safe,
+        }
+        if self.dense(tangent.size):
+            project = Projection(tangent.backend, self.potentials, tangent.x, weights)
+            S, H = project.pulled(tangent), shifted(xp, tangent.backend, tangent.gram(weights))
+            K = S @ xp.linalg.solve(H, S.T)
+            finite = xp.all(xp.isfinite(K))  # LAPACK may raise on NaN
+            w = xp.linalg.eigvalsh(xp.where(finite, 0.5 * (K + K.T), xp.zeros_like(K)))
+            report["metric_spectrum"] = xp.flip(xp.where(finite, w, xp.full_like(w, float("nan"))), axis=(0,))
+        return report
+
+    def _filtered(
+        self, tangent: Tangent, weights: Array, project: Projection, g: Array, gradient: Array | None
+    ) -> NormalProblem:
+        """[f w + (1−f)] η = f b_G + (1−f) b_Ĝ along the generalized eigenvectors.
+
+        f is rational, so no eigenvectors are needed. With H = Ĝ + a slight shift, G = SᵀS and the
+        eigenvalues w as those of K = S H⁻¹ Sᵀ (L, L), it is, in the parameters,
+
+            (H − Sᵀ (1−K) q(K) S) ξ = b_Ĝ − Sᵀ q(K) S H⁻¹ (b_Ĝ − b_G),    q(w) = f(w)/w
+        """
+        xp = tangent.backend.xp
+        S, H = project.pulled(tangent), shifted(xp, tangent.backend, tangent.gram(weights))
+        solved = xp.linalg.solve(H, S.T)  # H⁻¹Sᵀ
+        K = S @ solved
+        identity = tangent.backend.asarray(np.eye(K.shape[0]))
+        q = self.quotient(xp, identity, K)
+        inner = (identity - K) @ q
+        matrix = H - S.T @ (0.5 * (inner + inner.T)) @ S
+        if gradient is not None:  # ∇F itself: b_G and b_Ĝ are one
+            return GramProblem.of(tangent.backend, matrix, gradient)
+        seen = project.coordinates(g)
+        plain = tangent.adjoint(weights[:, None] * g)
+        rhs = plain - S.T @ (q @ (solved.T @ (plain - S.T @ seen))) if self.exact_rhs else plain
+        return GramProblem.of(tangent.backend, matrix, rhs)
+
+    def quotient(self, xp: Any, identity: Array, K: Array) -> Array:
+        """q(K) = K^(p−1) (K^p + τ^p)⁻¹, (L, L)."""
+        lower = identity
+        for _ in range(self.power - 1):
+            lower = lower @ K
+        q = xp.linalg.solve(lower @ K + self.threshold**self.power * identity, lower)
+        return 0.5 * (q + q.T)
+
+    def _blended(
+        self, tangent: Tangent, weights: Array, project: Projection, g: Array, gradient: Array | None
+    ) -> NormalProblem:
+        """|Qᵀ√w(Jξ − g)|² + ε |√w(Jξ − g)|², matrix-free."""
+        backend, xp, shape = tangent.backend, tangent.backend.xp, tangent.z.shape
+        root, epsilon = project.root, self.blend**0.5
+
+        def both(field: Array) -> Array:
+            return xp.concat([project.coordinates(field), epsilon * (root * field).reshape(-1)])
+
+        def adjoint(y: Array) -> Array:
+            count = project.basis.shape[1]
+            return tangent.adjoint(root * (project.basis @ y[:count] + epsilon * y[count:]).reshape(shape))
+
+        target = None if gradient is not None else both(g)
+        rows = project.basis.shape[0] + project.basis.shape[1]
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(PROBES, rows))
+
+        def mean_diagonal() -> Array:
+            pulled = backend.vmap(adjoint)(backend.asarray(signs))
+            return xp.mean(xp.sum(pulled**2, axis=1)) / tangent.size
+
+        def gram() -> Array:
+            S = project.pulled(tangent)
+            return S.T @ S + self.blend * tangent.gram(weights)
+
+        return NormalProblem(
+            backend=backend,
+            rhs=adjoint(target) if gradient is None else (1 + self.blend) * gradient,
+            apply=lambda xi: both(tangent.apply(xi)),
+            adjoint=adjoint,
+            form_gram=gram,
+            estimate_mean_diagonal=mean_diagonal,
+            target=target,
+            rows=rows,
+        )
+
+
+def shifted(xp: Any, backend: Backend, gram: Array) -> Array:
+    """Ĝ + 1e-10 of its mean diagonal (more in float32), (m, m): positive definite to rounding."""
+    m = gram.shape[0]
+    shift = max(1e-10, 10 * m * float(xp.finfo(gram.dtype).eps))
+    return gram + shift * xp.mean(xp.linalg.diagonal(gram)) * backend.asarray(np.eye(m))
