@@ -22,7 +22,7 @@ Array = Any
 
 KAPPA = 0.02
 """What may be left of a stage's error, in units of the step's tolerance."""
-ITERATIONS = 12
+ITERATIONS = 20
 """Most Newton iterations of a stage; beyond them the step is rejected."""
 FORCING = 1e-2
 """The relative residual of each linear solve: an inexact Newton method corrects what a solve leaves."""
@@ -95,7 +95,9 @@ class ImplicitStep:
 
         K = xp.where((count == 0)[:, None], velocity[None], xp.zeros_like(velocity)[None])
         space = empty_space(backend, theta.shape[0], self.equation.capacity)
-        final = backend.while_loop(proceed, stage, (one, K, velocity, *space, one, zero))
+        # from k = 0 the first iterate is that of the linearly implicit method: safe where h is no small step
+        guess = velocity if any(tableau.rows[0]) else 0 * velocity
+        final = backend.while_loop(proceed, stage, (one, K, guess, *space, one, zero))
         K, k, converged, evaluations = final[1], final[2], final[6], final[7]
         weights_last = lower[-1]
         end = theta + h * (weights_last @ K + tableau.gamma * k)
