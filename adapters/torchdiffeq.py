@@ -25,10 +25,13 @@ except ModuleNotFoundError as error:
         f"wgfode.adapters.torchdiffeq needs {error.name}: pip install 'wgfode[torch]' brings it"
     ) from error
 
+from .torch_odeint import odeint
 from .tsit5 import Tsit5Solver
 
 if TYPE_CHECKING:
     import xarray as xr
+
+__all__ = ["TorchRightHandSide", "integrate", "odeint", "right_hand_side"]
 
 Tensor = torch.Tensor
 
