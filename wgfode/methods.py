@@ -16,7 +16,9 @@ SCIPY = ("Radau", "BDF", "LSODA")
 """scipy's stiff methods, with integrator="scipy"."""
 AUTO = "auto"
 """Explicit or implicit, as the stiffness of the right-hand side has it (`wgfode.stiffness`)."""
-METHODS = (*EXPLICIT, *IMPLICIT, *SCIPY, AUTO)
+SEMI_IMPLICIT = ("proximal", "bilevel")
+"""The source's scheme in steps of `step_size`: in closed form, and with a potential that is trained."""
+METHODS = (*EXPLICIT, *IMPLICIT, *SEMI_IMPLICIT, *SCIPY, AUTO)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Method:
         positive("atol", self.atol)
         if self.step_size is not None:
             positive("step_size", self.step_size)
+        elif self.name in SEMI_IMPLICIT:
+            raise InputError(f"method {self.name!r} has fixed steps: give step_size")
         positive_int("max_steps", self.max_steps)
 
     def fits(self, dtype: str) -> None:

@@ -1,0 +1,138 @@
+"""The source's bi-level form of the semi-implicit scheme, with a potential ψ that is trained.
+
+A step minimises over θ, with x = T_θk(z),
+
+    E[2∇ψ(x)·(T_θ − T_θk) − |∇ψ(x)|²] + 2hF(θ),   where ψ minimises  E|∇ψ(x) − (T_θ − T_θk)|²
+
+so that the first two terms are ⟨θ − θ_k, G(θ_k)(θ − θ_k)⟩ without G (Liu, Li, Zha & Zhou 2022). Both levels
+are descended by Adam, the inner one several times for each step of the outer one. Everything is written for
+the velocity η = (θ − θ_k)/h and for ψ/h: they are of order one whatever h, so learning rates do not depend on
+h, and it is h that sets the clock. `proximal.py` solves the same equation without training.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .arrays import unpack
+from .errors import IntegrationError
+from .methods import Method, State
+from .proximal import march
+from .rhs import RightHandSide
+from .tangent import Tangent
+
+Array = Any
+
+WIDTH = 32
+FIRST, OUTER, INNER = 600, 200, 5
+"""Outer descents in the first step (which starts from nothing) and in the others, and inner ones for each."""
+OUTER_RATE, INNER_RATE = 0.03, 0.01
+"""Learning rates at the start of a step; both fall to a hundredth along it."""
+ALIVE = 1e-3
+"""The least E|∇ψ|²/E|T_θ − T_θk|²: below it ψ is dead, the proximal term gone, and h would not set the clock."""
+
+
+class Network:
+    """ψ(x) = aᵀx + ½xᵀAx + cᵀtanh(W₂ tanh(W₁x + b₁)): smooth and, unlike a deep ReLU network of small weights, alive.
+
+    The weights start at the size that keeps every layer's variance (Glorot & Bengio 2010).
+    """
+
+    def __init__(self, dim: int, width: int = WIDTH, seed: int = 0):
+        self.shapes = ((dim,), (dim, dim), (width,), (width, width), (width, dim), (width,))
+        rng = np.random.default_rng(seed)
+        fans = (1, 1, width, width, dim, 1)
+        parts = [rng.standard_normal(shape) / fan**0.5 for shape, fan in zip(self.shapes, fans, strict=True)]
+        parts[0], parts[1] = 0 * parts[0], 0 * parts[1]
+        self.start = np.concatenate([part.ravel() for part in parts])
+
+    def gradient(self, xp: Any, phi: Array, x: Array) -> Array:
+        """∇ψ at the rows of x, (N, d), by the chain rule."""
+        a, A, c, second, first, b = unpack(phi, *self.shapes)
+        inner = xp.tanh(x @ first.T + b)
+        outer = xp.tanh(inner @ second.T)
+        back = (1 - outer**2) * c
+        back = (1 - inner**2) * (back @ second)
+        return a + 0.5 * x @ (A + A.T) + back @ first
+
+
+class BilevelStep:
+    """One step of the scheme, as a `proximal.Advance`; ψ and η are kept from step to step."""
+
+    def __init__(self, rhs: RightHandSide, seed: int = 0):
+        self.rhs, backend = rhs, rhs.backend
+        self.network = Network(rhs.flow.dim, seed=seed)
+        self.adam = importlib.import_module(f".backend.adam_{backend.name}", __package__)
+        self.eta: Array | None = None
+        self.phi = backend.asarray(self.network.start)
+        self._descend = backend.compile(self.descend)
+
+    def descend(
+        self, theta: Array, h: Array, eta: Array, phi: Array, count: Array, z: Array, weights: Array
+    ) -> tuple[Array, Array, Array]:
+        """`count` outer descents: η, ψ's parameters, and E|∇ψ|²/E|T_θ − T_θk|² at the end."""
+        rhs, adam, xp = self.rhs, self.adam, self.rhs.backend.xp
+        backend, flow = rhs.backend, rhs.flow
+        x = flow.map(theta, z)
+
+        def displacement(velocity: Array) -> Array:
+            return (flow.map(theta + h * velocity, z) - x) / h
+
+        def inner(phi: Array, moved: Array) -> Array:
+            return weights @ xp.sum((self.network.gradient(xp, phi, x) - moved) ** 2, axis=1)
+
+        def outer(velocity: Array, phi: Array) -> Array:
+            """Half the gradient in η, over h: E[Jᵀ∇ψ] + ∇F(θ)."""
+            new = theta + h * velocity
+            push = self.network.gradient(xp, phi, x)
+            if flow.estimator == "energy":
+                force = backend.grad(lambda p: rhs.energy(p, z, weights))(new)
+            else:
+                push = push + rhs.driving_force(rhs.pushed(new, z, weights))
+                force = 0.0
+            return Tangent(backend, flow.map, new, z).adjoint(weights[:, None] * push) + force
+
+        def one(state: tuple) -> tuple:
+            index, velocity, psi = state
+            fall = 0.01 ** (index / count)
+            moved = displacement(adam.value(velocity))
+            for _ in range(INNER):
+                slope = backend.grad(lambda p: inner(p, moved))(adam.value(psi))
+                psi = adam.update(psi, slope, INNER_RATE * fall)
+            slope = outer(adam.value(velocity), adam.value(psi))
+            return index + 1.0, adam.update(velocity, slope, OUTER_RATE * fall), psi
+
+        begin = (0 * h, adam.start(eta), adam.start(phi))
+        _, velocity, psi = backend.while_loop(lambda state: state[0] < count, one, begin)
+        eta, phi = adam.value(velocity), adam.value(psi)
+        size = weights @ xp.sum(displacement(eta) ** 2, axis=1)
+        learnt = weights @ xp.sum(self.network.gradient(xp, phi, x) ** 2, axis=1)
+        return eta, phi, learnt / size
+
+    def __call__(
+        self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array]
+    ) -> tuple[np.ndarray, int]:
+        as_, to_numpy = self.rhs.backend.asarray, self.rhs.backend.to_numpy
+        begin, count = as_(theta), OUTER if self.eta is not None else FIRST
+        eta = 0 * begin if self.eta is None else self.eta
+        eta, phi, share = self._descend(begin, as_(h), eta, self.phi, as_(float(count)), *points)
+        velocity = to_numpy(eta)
+        if not np.isfinite(velocity).all():
+            raise IntegrationError(t, f"the bi-level step of size h={h:.3g} diverged; take a smaller step_size")
+        if float(share) < ALIVE:
+            raise IntegrationError(t, f"ψ is dead: |∇ψ|² is {float(share):.1e} of the squared displacement")
+        self.eta, self.phi = eta, phi
+        return theta + h * velocity, count * (1 + INNER)
+
+
+def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Method) -> Iterator[State]:
+    """Bi-level steps of `method.step_size` from `state` through the times `stops`, a state after each.
+
+    The metric and the solver of the flow play no part: G is in ψ. Raises `IntegrationError` where a step
+    diverges; the last state yielded is then the last good one.
+    """
+    return march(BilevelStep(rhs), rhs, state, stops, method)

@@ -1,0 +1,146 @@
+"""The source's semi-implicit scheme without training:
+
+    θ_{k+1} = argmin_θ ⟨θ − θ_k, G(θ_k)(θ − θ_k)⟩ + 2h F(θ),     so that  G(θ_k)(θ − θ_k) + h∇F(θ) = 0
+
+(Liu, Li, Zha & Zhou 2022, a variant of the JKO scheme). G is the flow's metric, a closed form; the equation
+is solved by Newton's method, each of its linear systems by GMRES, preconditioned by G(θ_k).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, gmres
+
+from .errors import IntegrationError
+from .methods import Method, State
+from .rhs import RightHandSide
+from .solvers import Cholesky, Eigh
+from .tangent import Tangent
+
+Array = Any
+Advance = Callable[[np.ndarray, float, float, tuple[Array, Array]], tuple[np.ndarray, int]]
+"""(θ_k, h, t, (z, weights)) ↦ (θ_{k+1}, gradient evaluations)."""
+
+NEWTON_STEPS = 12
+NEWTON_TOLERANCE = 1e-7
+"""Of the equation's residual, relative to the length of an explicit step: far below the scheme's own O(h²)."""
+KRYLOV_TOLERANCE = 1e-3
+KRYLOV_STEPS = 60
+
+
+class ProximalStep:
+    """One step of the scheme, as an `Advance`; raises `IntegrationError` where it fails."""
+
+    def __init__(self, rhs: RightHandSide):
+        self.rhs = rhs
+        self.direct = isinstance(rhs.solver, Cholesky | Eigh)
+        compile_ = rhs.backend.compile
+        self._gradient = compile_(self.gradient)
+        self._curvature = compile_(
+            lambda theta, v, z, weights: rhs.backend.jvp(lambda p: self.gradient(p, z, weights), theta, v)[1]
+        )
+        self._start = compile_(self.start)
+        self._solve = compile_(
+            lambda theta, v, z, weights: self.rhs.solver.solve(
+                rhs.problem(theta, z, weights).with_rhs(v), rhs.tolerance
+            ).xi
+        )
+
+    def gradient(self, theta: Array, z: Array, weights: Array) -> Array:
+        """∇F at θ, (m,): E[Jᵀg], or the gradient of the sampled energy with estimator="energy"."""
+        rhs = self.rhs
+        if rhs.flow.estimator == "energy":
+            return rhs.backend.grad(lambda parameters: rhs.energy(parameters, z, weights))(theta)
+        g = rhs.driving_force(rhs.pushed(theta, z, weights))
+        return Tangent(rhs.backend, rhs.flow.map, theta, z).adjoint(weights[:, None] * g)
+
+    def start(self, theta: Array, z: Array, weights: Array) -> tuple[Array, Array]:
+        """The metric's right-hand side at θ_k, (m,), and G(θ_k)†, (m, m) (empty with an iterative solver).
+
+        Where the dictionary does not hold g, that right-hand side is ∇F less what is lost in projecting g; the
+        loss is kept as it is at θ_k, which leaves the scheme's order.
+        """
+        rhs = self.rhs
+        problem = rhs.problem(theta, z, weights)
+        if not self.direct:
+            return problem.rhs, problem.rhs[:0]
+        rhs.solver.prepare(problem)
+        identity = rhs.backend.asarray(np.eye(problem.size))
+        inverse = rhs.backend.vmap(lambda e: rhs.solver.solve(problem.with_rhs(e), rhs.tolerance).xi)(identity)
+        return problem.rhs, inverse
+
+    def __call__(
+        self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array]
+    ) -> tuple[np.ndarray, int]:
+        as_, to_numpy = self.rhs.backend.asarray, self.rhs.backend.to_numpy
+        begin = as_(theta)
+        force, inverse = (to_numpy(part) for part in self._start(begin, *points))
+        lost = force - to_numpy(self._gradient(begin, *points))
+        evaluations = 2
+
+        def precondition(v: np.ndarray) -> np.ndarray:
+            return inverse @ v if self.direct else to_numpy(self._solve(begin, as_(v), *points))
+
+        def residual(new: np.ndarray) -> np.ndarray:
+            """θ − θ_k + h G†∇F(θ)."""
+            return new - theta + h * precondition(to_numpy(self._gradient(as_(new), *points)) + lost)
+
+        new, defect = theta, h * precondition(force)
+        scale = float(np.linalg.norm(defect))
+        for _ in range(NEWTON_STEPS):
+            if not np.isfinite(defect).all():
+                break
+            if np.linalg.norm(defect) <= NEWTON_TOLERANCE * scale:
+                return new, evaluations
+            here, products = as_(new), 0
+
+            def linear(v: np.ndarray, here: Array = here) -> np.ndarray:
+                nonlocal products
+                products += 1
+                return v + h * precondition(to_numpy(self._curvature(here, as_(v), *points)))
+
+            operator = LinearOperator((len(theta),) * 2, matvec=linear, dtype=np.float64)  # type: ignore[call-arg]
+            move, _ = gmres(operator, -defect, rtol=KRYLOV_TOLERANCE, restart=KRYLOV_STEPS, maxiter=1)
+            new = new + move
+            defect = residual(new)
+            evaluations += products + 1
+        left = float(np.linalg.norm(defect)) / scale
+        raise IntegrationError(
+            t, f"the proximal step of size h={h:.3g} could not be solved (relative residual {left:.1e} after "
+            f"{NEWTON_STEPS} Newton steps at most); take a smaller step_size",
+        )  # fmt: skip
+
+
+def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Method) -> Iterator[State]:
+    """Proximal steps of `method.step_size` from `state` through the times `stops`, a state after each.
+
+    Raises `IntegrationError` where a step fails; the last state yielded is then the last good one.
+    """
+    return march(ProximalStep(rhs), rhs, state, stops, method)
+
+
+def march(
+    advance: Advance, rhs: RightHandSide, state: State, stops: np.ndarray, method: Method
+) -> Iterator[State]:
+    """Equal steps of at most `method.step_size` through the times `stops`, a state after each."""
+    assert method.step_size is not None, "Method sees to it"
+    for stop in stops:
+        span = float(stop) - state.time
+        count = max(1, math.ceil(span / method.step_size - 1e-9))
+        begin, h = state.time, span / count
+        points = rhs.points_of(rhs.flow.points.segment(begin))
+        for index in range(count):
+            if state.accepted >= method.max_steps:
+                raise IntegrationError(state.time, f"max_steps={method.max_steps} was reached")
+            theta, evaluations = advance(state.theta, h, state.time, points)
+            time = float(stop) if index == count - 1 else begin + (index + 1) * h
+            state = replace(
+                state, time=time, theta=theta, step=method.step_size, accepted=state.accepted + 1,
+                evaluations=state.evaluations + evaluations,
+            )  # fmt: skip
+            yield state
