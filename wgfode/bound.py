@@ -30,10 +30,10 @@ class Bound:
         self.rhs = rhs
         compile_ = rhs.backend.compile
         self._evaluate = compile_(rhs.evaluate)
-        self._diagnose = compile_(rhs.diagnose)
+        self.diagnose = compile_(rhs.diagnose)
         self._map = compile_(lambda theta, z: rhs.flow.map(theta, z))
         self._log_density = compile_(self._log_density_of)
-        self._velocity = compile_(
+        self.moved = compile_(
             lambda theta, z, direction: rhs.backend.jvp(lambda p: rhs.flow.map(p, z), theta, direction)[1]
         )
 
@@ -66,7 +66,7 @@ class Bound:
         as_ = self.rhs.backend.asarray
         theta = as_(theta)
         evaluation = self._evaluate(theta, *self.rhs.points_of(self.rhs.flow.points.segment(t)))
-        return self._velocity(theta, as_(z), evaluation.velocity)
+        return self.moved(theta, as_(z), evaluation.velocity)
 
     def diagnostics(self, t: float, theta: Array, evaluation: int = 4096, seed: int = 0) -> dict[str, np.ndarray]:
         """Everything the dataset holds of one time, as numpy arrays, from `evaluation` held-out points."""
@@ -74,7 +74,7 @@ class Bound:
         as_ = rhs.backend.asarray
         held_out = [as_(part) for part in rhs.flow.held_out(evaluation, seed)]
         driving = rhs.points_of(rhs.flow.points.segment(float(t)))
-        report = self._diagnose(as_(theta), *driving, *held_out)
+        report = self.diagnose(as_(theta), *driving, *held_out)
         return {name: rhs.backend.to_numpy(value) for name, value in report.items()}
 
     def dataset(

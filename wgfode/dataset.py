@@ -32,6 +32,7 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "dissipation": (("time",), "squared speed of the flow, held-out points", "1"),
     "w2_bound": (("time",), "bound on the Wasserstein-2 error", "1"),
     "w2_bound_error": (("time",), "standard error of the bound", "1"),
+    "w2_bound_integrator": (("time",), "part of the bound that steps in time add", "1"),
     "min_jacobian": (("time",), "smallest det of the map's space derivative", "1"),
     "linear_residual": (("time",), "true relative residual of the linear solve", "1"),
     "linear_steps": (("time",), "iterations of the linear solve (0: direct)", "1"),

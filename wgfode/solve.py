@@ -6,18 +6,26 @@ import contextlib
 import functools
 import importlib
 import logging
-import time as clock
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import checkpoint as checkpoints
 from . import stiffness as _stiffness
 from .bound import Bound
-from .errors import InputError, IntegrationError, choice, positive_int
+from .certificate import Certificate, absent
+from .course import Course
+from .dataset import add
+from .errors import InputError, choice, positive_int, real
+from .fingerprint import describe
 from .flow import GradientFlow
-from .methods import AUTO, Method, State
-from .progress import reporter
+from .gauge import Gauge
+from .methods import AUTO, SEMI_IMPLICIT, Method
+from .schedule import Scheduled
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("wgfode")
 
 INTEGRATORS = ("diffrax", "torchdiffeq", "scipy")
+BOUNDS = ("w2_bound", "w2_bound_error", "w2_bound_integrator")
 MANY_REJECTIONS = 0.3
 """Rejected steps as a share of accepted ones above which a run warns: a rough right-hand side."""
 
@@ -46,54 +55,95 @@ def solve(
     error_norm: str = "parameters",
     stiffness: bool = True,
     progress: bool = False,
+    certificate: bool = True,
+    initial_error: float = 0.0,
+    resample: str | None = None,
+    on_fold: str = "stop",
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
     attributes: dict[str, Any] | None = None,
 ) -> xr.Dataset:
     """Integrate `flow` from t = 0 and return the dataset at 0 and `times`.
 
     - `times`: increasing, >= 0;
     - `integrator`: "diffrax" or "torchdiffeq"; `method` means the same with either, and "auto" chooses by the
-      stiffness that it finds; or "scipy", for Radau, BDF and LSODA;
+      stiffness that it finds; or "scipy", for Radau, BDF and LSODA. "proximal" and "bilevel" are the source's
+      semi-implicit scheme, in steps of `step_size` (`wgfode.proximal`, `wgfode.bilevel`);
     - `rtol`, `atol`: tolerances on the parameters, or `step_size` for fixed steps;
     - `error_norm`: measure a step's error in the "parameters" or in the "metric", as displaced mass ‖J δθ‖;
     - `stiffness`: add the spectral radius of the right-hand side's Jacobian, and what it recommends;
     - `evaluation`, `seed`: how many held-out points carry the diagnostics, and their seed;
-    - `progress`: a progress bar on stderr; `attributes` are added to the dataset's.
+    - `progress`: a progress bar on stderr; `attributes` are added to the dataset's;
+    - `certificate`: carry `w2_bound` along (`wgfode.certificate`), at one or two more right-hand sides a step;
+      `initial_error` is its E₀ = W₂(λ, ρ₀), where the flow was to start from a ρ₀ other than the reference λ;
+    - `resample`: "auto" begins a new segment with fresh driving points when the run overfits the old ones;
+    - `on_fold`: "stop" or "warn" when the map loses injectivity on held-out points;
+    - `checkpoint`: a file from which the run can be taken up again, written atomically every few steps (at
+      most once a second), at every output time and at the end. With `resume` the run goes on from it, if it
+      is there; without, an old one is kept beside it, as NAME.old.
 
     A run that cannot go on (vanishing steps, NaN, lost injectivity, Ctrl-C) returns what it had, with
-    `status` saying where and why it stopped. Raises `InputError` for wrong arguments, before any work.
+    `status` saying where and why it stopped. Raises `InputError` for wrong arguments, before any work;
+    `CheckpointError` for a checkpoint that is torn, or of another run or version; `StorageError` where the
+    first checkpoint cannot be written.
     """
     times_ = _checked_times(times)
     integrator = choice("integrator", integrator, INTEGRATORS)
     how = Method(method, rtol, atol, step_size, max_steps, error_norm)
     how.fits(dtype)
     positive_int("evaluation", evaluation)
+    on_fold = choice("on_fold", on_fold, ("stop", "warn"))
+    if real("initial_error", initial_error) < 0:
+        raise InputError(f"initial_error must be >= 0, got {initial_error!r}")
+    if resample is not None:
+        choice("resample", resample, ("auto",))
+        flow = replace(flow, points=(schedule := Scheduled(flow.points)))
+    else:
+        schedule = None
+    if resume and checkpoint is None:
+        raise InputError("resume=True needs checkpoint=PATH, the file to resume from")
+    place = None if checkpoint is None else checkpoints.check(checkpoint)
     adapter = importlib.import_module(f".adapters.{integrator}", __package__)
     with _double_precision(integrator, dtype):
-        begin = clock.perf_counter()
-        tolerance = 1e-2 * rtol if step_size is None else 1e-6
-        f = adapter.right_hand_side(flow, dtype=dtype, device=device, tolerance=tolerance)
-        initial = f.rhs.backend.to_numpy(f.initial())
-        stops = np.union1d(times_[1:], f.jump_times(0.0, times_[-1]))
-        methods = [how.name]
-        if how.name == AUTO:
-            methods = []
-            states = _stiffness.automatic(
-                f.rhs, functools.partial(adapter.integrate, f), State(0.0, initial), stops, how, methods.append
-            )
-        else:
-            states = adapter.integrate(f, State(0.0, initial), stops, how)
-        saved, last, status = _run(f, states, times_, progress)
+        adaptive = step_size is None
+        f = adapter.right_hand_side(flow, dtype=dtype, device=device, tolerance=1e-2 * rtol if adaptive else 1e-6)
+        gauge = Gauge(f, evaluation, seed)
+        bound = None
+        if certificate and (convexity := flow.energy.convexity) is not None:
+            tolerances = (rtol, atol) if adaptive else (1e-6, 1e-8)
+            bound = Certificate(gauge, convexity, float(initial_error), *tolerances)
+        integrate = functools.partial(adapter.integrate, f)
+        if how.name in SEMI_IMPLICIT:
+            scheme = importlib.import_module(f".{how.name}", __package__)
+            integrate = functools.partial(scheme.integrate, f.rhs)
+        methods: list[str] = [] if how.name == AUTO else [how.name]
+        course = Course(
+            f,
+            lambda state, stops: _stiffness.automatic(f.rhs, integrate, state, stops, how, methods.append)
+            if how.name == AUTO else integrate(state, stops, how),
+            times_, np.union1d(times_[1:], f.jump_times(0.0, times_[-1])), gauge, bound, schedule,
+            stop_on_fold=on_fold == "stop", notes=methods,
+        )  # fmt: skip
+        if place is not None:
+            settings = {
+                "integrator": integrator, "dtype": dtype, "device": str(device), "times": times_.tolist(),
+                "evaluation": evaluation, "seed": seed, "certificate": bound is not None,
+                "initial_error": float(initial_error), "resample": resample,
+            }  # fmt: skip
+            course.keep(place, _fingerprint(f, how, settings), resume)
+        course.run(progress)
+        saved, last = course.saved, course.last
         if last.rejected > MANY_REJECTIONS * max(last.accepted, 1) and last.rejected > 10:
             log.warning(
                 "%d steps were rejected beside %d accepted: the right-hand side is rough at this tolerance. "
                 "A larger shift, a tighter rtol of the linear solver, or more points make it smoother",
                 last.rejected, last.accepted,
             )  # fmt: skip
-        thetas = [state.theta for state in saved]
+        times_saved, thetas = [state.time for state in saved], [state.theta for state in saved]
+        used = (methods or [how.name])[-1].split()[-1]
         radii, advice = (
-            _stiffness.report(f.rhs, [state.time for state in saved], thetas, methods[-1].split()[-1], last.accepted)
-            if stiffness else (None, None)
-        )  # fmt: skip
+            _stiffness.report(f.rhs, times_saved, thetas, used, last.accepted) if stiffness else (None, None)
+        )
         if advice:
             log.info(advice)
         known = {
@@ -102,56 +152,42 @@ def solve(
             "error_norm": how.error_norm,
             "integrator": integrator,
             "method": how.name,
-            "rtol": rtol if step_size is None else None,
-            "atol": atol if step_size is None else None,
+            "rtol": rtol if adaptive else None,
+            "atol": atol if adaptive else None,
             "step_size": step_size,
-            "accepted_steps": last.accepted,
-            "rejected_steps": last.rejected,
-            "rhs_evaluations": last.evaluations,
-            "wall_time": clock.perf_counter() - begin,
-            "status": status,
+            "max_steps": max_steps,
+            "output_times": " ".join(map(repr, times_.tolist())),
+            "resample": resample,
+            "on_fold": on_fold,
+            "stiffness": "on" if stiffness else "off",
+            "certificate": "on" if certificate else "off",
+            "initial_error": float(initial_error),
+            "device": device if isinstance(device, str) else None,
+            "w2_bound_absent": absent(flow.energy) or "certificate=False",
         }
         dataset = f.dataset(
-            [state.time for state in saved], thetas, evaluation, seed,
-            **(known | (attributes or {})),
-        )  # fmt: skip
+            times_saved, thetas, evaluation, seed, **(known | course.attributes() | (attributes or {}))
+        )
+        if bound is not None:
+            add(dataset, dict(zip(BOUNDS, np.array(course.bounds).T, strict=True)))
+            del dataset.attrs["w2_bound_absent"]
+            dataset.attrs |= {"convexity": bound.convexity, "w2_bound_quadrature_error": bound.quadrature}
         if radii is not None:
             name = "spectral radius of the right-hand side's Jacobian"
             dataset["stiffness"] = ("time", radii, {"long_name": name, "units": "1"})
         return dataset
 
 
-def _run(
-    f: Bound, states: Iterator[State], times: np.ndarray, progress: bool
-) -> tuple[list[State], State, str]:
-    """The states at `times`, the last good state, and the status of the run."""
-    last = State(0.0, f.rhs.backend.to_numpy(f.initial()))
-    saved, status = [last], "completed"
-    injective = f.rhs.injectivity_watch()
-    try:
-        with reporter(progress, times[-1]) as report:
-            for state in states:
-                if not np.isfinite(state.theta).all():
-                    raise IntegrationError(state.time, "the parameters are not finite")
-                smallest = injective(state.theta)
-                if not smallest > 0:
-                    raise IntegrationError(
-                        state.time, f"the map lost injectivity (min det ∂T/∂z = {smallest:.3g} on held-out points)"
-                    )
-                last = state
-                if np.isclose(times, state.time, rtol=1e-12, atol=0).any():
-                    saved.append(state)
-                report(state)
-    except IntegrationError as error:
-        status = str(error)
-    except KeyboardInterrupt:
-        status = f"stopped at t={last.time:.6g} because it was interrupted"
-    if status != "completed":
-        status += f.rhs.explain(last.time, last.theta)
-        log.error(status)
-        if last.time > saved[-1].time:
-            saved.append(last)
-    return saved, last, status
+def _fingerprint(f: Bound, how: Method, settings: dict[str, Any]) -> dict[str, str]:
+    """The settings on which a run's states depend, for a checkpoint to recognise its run."""
+    flow = f.rhs.flow
+    parts = {name: getattr(flow, name) for name in (
+        "map", "energy", "reference", "points", "metric", "solver", "estimator")}  # fmt: skip
+    parts["initial parameters"] = f.rhs.backend.to_numpy(f.initial())
+    described = {name: describe(part) for name, part in parts.items()}
+    numbers = settings | {name: getattr(how, name) for name in ("name", "rtol", "atol", "step_size", "error_norm")}
+    numbers["method"] = numbers.pop("name")
+    return {"wgfode": metadata.version("wgfode")} | described | {name: repr(value) for name, value in numbers.items()}
 
 
 def _checked_times(times: Sequence[float]) -> np.ndarray:

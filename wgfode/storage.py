@@ -77,10 +77,11 @@ def write(dataset: xr.Dataset, path: str | Path) -> Path:
 def _replace_file(dataset: xr.Dataset, place: Path) -> None:
     # made in memory first: HDF5 can crash the process when a disk fills up under it
     content = dataset.to_netcdf(engine="h5netcdf")
-    replace_file(place, lambda temporary: _write_through(temporary, content))
+    replace_file(place, lambda temporary: write_through(temporary, content))
 
 
-def _write_through(path: Path, content: memoryview) -> None:
+def write_through(path: Path, content: memoryview | bytes) -> None:
+    """Write `content` to a new file at `path`, down to the disk."""
     with open(path, "xb") as file:
         file.write(content)
         file.flush()

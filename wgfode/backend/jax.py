@@ -67,10 +67,11 @@ class JaxBackend:
 
     def cholesky_solve(
         self, matrix: Array, rhs: Array, floor: Array, otherwise: Callable[[], Array]
-    ) -> Array:
+    ) -> tuple[Array, Any]:
         factor = jnp.linalg.cholesky(matrix)  # NaN where it fails, and then no comparison holds
         sound = jnp.min(jnp.diagonal(factor)) ** 2 > floor
-        return lax.cond(sound, lambda: jax.scipy.linalg.cho_solve((factor, True), rhs), otherwise)
+        x = lax.cond(sound, lambda: jax.scipy.linalg.cho_solve((factor, True), rhs), otherwise)
+        return x, jnp.where(sound, 0, 1)
 
     def factored(self, matrix: Array) -> Callable[[Array], Array]:
         factor = jax.scipy.linalg.lu_factor(matrix)

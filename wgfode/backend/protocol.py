@@ -60,10 +60,10 @@ class Backend(Protocol):
 
     def cholesky_solve(
         self, matrix: Array, rhs: Array, floor: Array, otherwise: Callable[[], Array]
-    ) -> Array:
-        """x of `matrix` x = `rhs`, (m, m) and (m,), by a Cholesky factorisation of the symmetric `matrix`.
+    ) -> tuple[Array, Any]:
+        """(x, 0) of `matrix` x = `rhs`, (m, m) and (m,), by a Cholesky factorisation of the symmetric `matrix`.
 
-        `otherwise()` where the factorisation fails, or where one of its pivots is at most `floor`.
+        (`otherwise()`, 1) where the factorisation fails, or where one of its pivots is at most `floor`.
         """
 
     def factored(self, matrix: Array) -> Callable[[Array], Array]:

@@ -62,11 +62,11 @@ class TorchBackend:
 
     def cholesky_solve(
         self, matrix: Array, rhs: Array, floor: Array, otherwise: Callable[[], Array]
-    ) -> Array:
+    ) -> tuple[Array, Any]:
         factor, info = torch.linalg.cholesky_ex(matrix)
         if bool((info != 0) | (torch.min(torch.diagonal(factor)) ** 2 <= floor)):
-            return otherwise()
-        return torch.cholesky_solve(rhs[:, None], factor)[:, 0]
+            return otherwise(), 1
+        return torch.cholesky_solve(rhs[:, None], factor)[:, 0], 0
 
     def factored(self, matrix: Array) -> Callable[[Array], Array]:
         factor, pivots, _ = torch.linalg.lu_factor_ex(matrix)

@@ -43,11 +43,11 @@ class Cholesky(Solver):
         """See `Solver.solve`; `tolerance` and `start` play no part."""
         xp, sigma, gram = problem.backend.xp, self.sigma(problem), problem.gram
         identity = like(np.eye(problem.size), gram)
-        xi = problem.backend.cholesky_solve(
+        xi, fallback = problem.backend.cholesky_solve(
             gram + sigma * identity,
             problem.rhs,
             floor=problem.size * float(xp.finfo(gram.dtype).eps) * problem.mean_diagonal,
             otherwise=lambda: filtered(problem, max(self.shift, Eigh.shift)),
         )
         relative = problem.relative(problem.residual(xi, sigma))
-        return Solution(xi, relative, xp.zeros_like(relative, dtype=xp.int32))
+        return Solution(xi, relative, xp.zeros_like(relative, dtype=xp.int32), fallback)

@@ -22,6 +22,8 @@ class Solution(NamedTuple):
     """|b − Gξ − σξ| / |b|, computed from ξ itself (never a recurrence's estimate); σ is `Solver.sigma`."""
     steps: Array
     """Iterations taken; 0 for a direct solve."""
+    fallback: Any = 0
+    """1 where a factorisation failed and something else gave ξ, else 0."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,216 @@
+"""A bound on the Wasserstein-2 error, integrated along a run.
+
+For an energy that is λ-convex along Wasserstein geodesics, and a flow whose velocity misses −g by
+δ(t) = E|Jξ − g|²,
+
+    W₂(ρ_θt, ρ_t) ≤ e,   e' = −λe + √δ,   e(0) = E₀
+
+(S. Liu, W. Li, H. Zha & H. Zhou, "Neural parametric Fokker–Planck equations", SIAM J. Numer. Anal. 60 (2022)
+1385–1449; the general case is Grönwall's lemma in the Wasserstein space, L. Ambrosio, N. Gigli & G. Savaré,
+*Gradient Flows*, ch. 11). δ is that of the ξ really used, so the errors of the map, of finitely many
+driving points and of the linear solver are inside. The inequality does not contain the error of the integrator
+in time. That is measured beside it, as the rate at which a path through the computed θ departs from the
+right-hand side, and added: a good estimate, but no bound. Nor does it contain the sampling error of δ, whose
+standard error is carried along.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .backend import load
+from .backend.protocol import Backend
+from .energies import Energy
+from .errors import InputError, MissingDependencyError, positive_int, real
+from .gauge import Gauge
+from .methods import State
+from .path import REACH, Path, integrate
+
+log = logging.getLogger("wgfode")
+
+LEVELS = 3
+"""How often the nodes between accepted steps are halved to reach the tolerance."""
+
+SAFETY = 2.0
+"""On the estimated errors of steps in time."""
+
+Reading = dict[str, np.ndarray]
+
+
+class Certificate:
+    """e, its standard error and its integrator's part, advanced with the states of a run.
+
+    √δ is read at every accepted step and in the middle of each, on a smooth path through θ and θ̇, and
+    closer as far as `rtol` and `atol` ask for it. All readings share their held-out points, so their errors
+    are taken as fully correlated: the standard error u of e obeys u' = −λu + se(√δ). `quadrature` sums
+    the estimated errors of the integrals. `integrator` is the part of e that comes from steps in time.
+    """
+
+    def __init__(self, gauge: Gauge, convexity: float, initial_error: float, rtol: float, atol: float):
+        self.gauge, self.convexity, self.rtol, self.atol = gauge, convexity, rtol, atol
+        self.bound, self.error, self.integrator, self.quadrature = initial_error, 0.0, 0.0, 0.0
+        self._knots: list[tuple[float, np.ndarray]] = []
+        self._readings: list[tuple[int, Reading]] = []  # of the knots up to the last settling, with their segment
+
+    def begin(self, knots: list[tuple[float, np.ndarray]]) -> None:
+        """Start from the last of some (t, θ); the ones before only shape the path."""
+        self._knots, self._done, self._readings = list(knots), len(knots) - 1, []
+
+    def follow(self, state: State) -> None:
+        """Take note of a state and of the steps before it."""
+        ahead = self._knots[-1][0]
+        self._knots += [knot for knot in (*state.knots, (state.time, state.theta)) if knot[0] > ahead]
+
+    def settle(self) -> list[tuple[float, Reading]]:
+        """Advance the bound to the last state; all since the last settling lies in one segment of points.
+
+        Returns (t, reading) of the accepted steps since then.
+        """
+        if self._done == len(self._knots) - 1:
+            return []
+        segment = self.gauge.segment(self._knots[self._done][0])
+        # the path has a kink where the points change
+        first = next(i for i, (t, _) in enumerate(self._knots) if self.gauge.segment(t) == segment)
+        knots, begin = self._knots[first:], self._done - first
+        known = [reading for of, reading in self._readings[first:] if of == segment]
+        if len(known) != begin + 1:
+            known = []
+        readings = known + [self.gauge(theta, segment) for _, theta in knots[len(known) :]]
+        new = self._advance(knots, readings, begin, segment)
+        kept = min(len(knots), REACH + 1)
+        # at once: Ctrl-C must not come between
+        (self.bound, self.error, self.integrator, self.quadrature), self._knots, self._done, self._readings = (
+            new, knots[-kept:], kept - 1, [(segment, reading) for reading in readings[-kept:]]
+        )  # fmt: skip
+        return [(t, reading) for (t, _), reading in zip(knots, readings, strict=True)][begin + 1 :]
+
+    def _advance(
+        self, knots: list[tuple[float, np.ndarray]], readings: list[Reading], begin: int, segment: int
+    ) -> tuple[float, float, float, float]:
+        """(bound, error, integrator, quadrature) at the last knot, from those at the knot `begin`."""
+        times = np.array([t for t, _ in knots])
+        velocities = np.array([reading["velocity"] for reading in readings], float)
+        rates = np.array([rate(reading) for reading in readings[begin:]])
+        span = times[begin:]
+
+        def decay(t: Any) -> Any:
+            return np.exp(-self.convexity * (times[-1] - t))
+
+        old = decay(span[0]) * np.array([self.bound, self.error, self.integrator, self.quadrature])
+        middles, widths = (span[1:] + span[:-1]) / 2, np.diff(span)
+        integral, error, slips = np.full(2, np.nan), np.nan, np.full(len(middles), np.nan)
+        if np.isfinite(rates).all() and np.isfinite(velocities).all():
+            path = Path(times, np.array([theta for _, theta in knots], float), velocities)
+
+            def sample(t: float) -> tuple[float, float]:
+                return rate(self.gauge(path(t)[0], segment))
+
+            halfway = []
+            for i, t in enumerate(middles):
+                theta, slope = path(t)
+                reading = self.gauge(theta, segment)
+                halfway.append(rate(reading))
+                slips[i] = self.gauge.speed(theta, slope - reading["velocity"])
+            nodes = np.sort(np.concatenate([span, middles]))
+            values = np.empty((len(nodes), 2))
+            values[::2], values[1::2] = rates, halfway
+            if np.isfinite(values).all():
+                integral, error = integrate(
+                    nodes, values, decay, sample, lambda e: self.atol + self.rtol * (old[0] + e), LEVELS
+                )
+        # the error ε of a step spreads over it as a bump 6ε s(1−s)/h, whose height in the middle tells ε
+        steps = SAFETY * float(np.sum(2 / 3 * widths * decay(middles) * slips))
+        if np.isfinite(self.bound) and not np.isfinite(integral[0] + steps):
+            log.warning("no bound after t=%.6g: the residual on held-out points is not finite", span[0])
+        e, u, s, q = old + np.array([integral[0] + steps, integral[1], steps, error])
+        return float(e), float(u), float(s), float(q)
+
+    @property
+    def knots(self) -> list[tuple[float, np.ndarray]]:
+        """The (t, θ) with which `begin` goes on as if nothing had happened."""
+        return self._knots[: self._done + 1]
+
+    def carried(self) -> dict[str, float]:
+        """What else a checkpoint keeps."""
+        return {name: getattr(self, name) for name in ("bound", "error", "integrator", "quadrature")}
+
+    def restore(self, carried: dict[str, float]) -> None:
+        """The reverse of `carried`."""
+        vars(self).update(carried)
+
+
+def absent(energy: Energy) -> str | None:
+    """Why there is no bound for `energy`, or None where there is one."""
+    if energy.convexity is not None:
+        return None
+    unknown = [repr(term) for coefficient, term in energy.terms
+               if term.convexity is None or (coefficient < 0 and term.convexity != 0)]  # fmt: skip
+    return (
+        f"no λ of displacement convexity is known for {', '.join(unknown)}: give Potential(V, convexity=λ), λ the "
+        "least eigenvalue of V's Hessian anywhere (wgfode.certificate.quadratic_convexity finds it for a quadratic V)"
+    )
+
+
+def rate(reading: dict[str, np.ndarray]) -> tuple[float, float]:
+    """√δ and its standard error."""
+    delta, error = float(reading["residual"]), float(reading["residual_error"])
+    root = np.sqrt(delta)
+    # the square root's derivative, or its modulus of continuity where δ is not told from 0
+    return root, min(error / (2 * root), np.sqrt(error)) if root > 0 else np.sqrt(error)
+
+
+def quadratic_convexity(V: Callable[[Any], Any], dim: int, *, samples: int = 8, seed: int = 0) -> float:
+    """The convexity λ of a quadratic V, for `Potential(V, convexity=λ)`: the least eigenvalue of its Hessian.
+
+    V maps points (N, dim) to (N,). Its Hessian is formed by automatic differentiation, in torch or else
+    in jax, at `samples` random points of scales 0.1 … 10. Raises `InputError` where it is not the same at all of
+    them (V is not quadratic, and the eigenvalues at some points bound nothing) or not finite, and
+    `MissingDependencyError` where neither framework is installed.
+    """
+    dim, samples = positive_int("dim", dim), positive_int("samples", samples)
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((samples, dim)) * np.geomspace(0.1, 10, samples)[:, None]
+    hessians = _hessians(V, x)
+    if not np.isfinite(hessians).all():
+        raise InputError(f"the Hessian of V is not finite at x={x[int(np.argmin(np.isfinite(hessians).all((1, 2))))]}")
+    gap = np.abs(hessians - hessians[0]).max(axis=(1, 2))
+    if gap.max() > 1e-8 * max(np.abs(hessians).max(), 1e-300):
+        worst = int(gap.argmax())
+        raise InputError(
+            f"V is not quadratic: its Hessian changes by {gap[worst]:.3g} between x={x[0]} and x={x[worst]}. "
+            "Give convexity=λ yourself, with ∇²V ⪰ λI everywhere"
+        )
+    return real("convexity", np.linalg.eigvalsh((hessians[0] + hessians[0].T) / 2)[0])
+
+
+def _hessians(V: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
+    """∇²V at points (N, d), (N, d, d)."""
+    failure: Exception | None = None
+    for name in ("torch", "jax"):
+        try:
+            with _double_precision(name):
+                return _differentiate(load(name), V, x)
+        except Exception as error:  # not installed, or a V of the other framework
+            failure = error if failure is None or isinstance(failure, MissingDependencyError) else failure
+    if isinstance(failure, MissingDependencyError):
+        raise failure
+    raise InputError(f"V cannot be differentiated: {type(failure).__name__}: {failure}") from failure
+
+
+def _differentiate(backend: Backend, V: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
+    gradient = backend.grad(lambda points: backend.xp.sum(V(points)))
+    jacobian = backend.jacobian(lambda point: gradient(point[None])[0])
+    return np.stack([backend.to_numpy(jacobian(backend.asarray(point))) for point in x])
+
+
+def _double_precision(name: str) -> Any:
+    if name == "jax":
+        import jax
+
+        return jax.enable_x64(True)
+    return contextlib.nullcontext()

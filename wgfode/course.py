@@ -1,0 +1,230 @@
+"""A run under way: what it saves at output times, what watches it, and what a checkpoint takes of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time as clock
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import checkpoint
+from .bound import Bound
+from .certificate import Certificate
+from .checkpoint import Snapshot
+from .errors import IntegrationError
+from .explain import explain
+from .gauge import Gauge
+from .methods import State
+from .progress import reporter
+from .schedule import Scheduled
+from .storage import StorageError
+from .watch import Watch
+
+log = logging.getLogger("wgfode")
+
+REPORT = 16
+"""Most accepted steps between two looks at a run, where the integrator yields that often."""
+WRITE_EVERY = 1.0
+"""Least seconds between two checkpoints; one is also written at every output time and at the end."""
+
+Integrate = Callable[[State, np.ndarray], Iterator[State]]
+"""(state, stops) ↦ the states of the run that goes on from there."""
+
+
+@dataclass
+class Course:
+    """The run of `f` from t = 0 through `stops`, saved at `times` (the first is 0)."""
+
+    f: Bound
+    integrate: Integrate
+    times: np.ndarray
+    stops: np.ndarray
+    gauge: Gauge
+    certificate: Certificate | None = None
+    schedule: Scheduled | None = None
+    """Segments of points that the run may begin (resample="auto")."""
+    stop_on_fold: bool = True
+    notes: list[str] = field(default_factory=list)
+    """What else is said of the run along the way, e.g. by the automatic choice of a method."""
+    saved: list[State] = field(init=False)
+    bounds: list[tuple[float, ...]] = field(init=False)
+    """The W2 bound, its standard error and its integrator's part at the saved states."""
+    status: str = field(init=False, default="completed")
+
+    def __post_init__(self) -> None:
+        initial = State(0.0, self.f.rhs.backend.to_numpy(self.f.initial()))
+        self.saved, self.last, self.bounds = [initial], initial, [self._bound()]
+        self.watch = Watch(self.f.rhs)
+        self.folded: float | None = None
+        self._elapsed, self._begun, self._written = 0.0, clock.perf_counter(), -np.inf
+        self._reported, self._restart = 0, False
+        self._keep: Callable[[], None] | None = None
+        if self.certificate is not None:
+            self.certificate.begin([(initial.time, initial.theta)])
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of work so far, those before a kill included."""
+        return self._elapsed + clock.perf_counter() - self._begun
+
+    def keep(self, place: Path, fingerprint: dict[str, str], resume: bool) -> None:
+        """Write checkpoints to `place`; with `resume`, go on from the one there, if there is one.
+
+        Without, an old file is moved aside, as NAME.old. Raises `CheckpointError` for one that is not this run's.
+        """
+        if place.exists() and resume:
+            self.restore(checkpoint.read(place, fingerprint))
+            log.info("resumed at t=%.6g", self.last.time)
+        elif place.exists():
+            os.replace(place, place.with_name(place.name + ".old"))
+        self._keep = lambda: checkpoint.write(place, self.snapshot(), fingerprint)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot instead of from t = 0."""
+        carried = snapshot.carried
+        self.last, self.saved = snapshot.state, snapshot.saved
+        self.bounds = [tuple(bound) for bound in carried["bounds"]]
+        self._elapsed, self.folded = carried["elapsed"], carried["folded"]
+        self._reported = self.last.accepted
+        self.watch.restore(carried["watch"])
+        if self.certificate is not None:
+            self.certificate.restore(carried["certificate"])
+            self.certificate.begin([(knot.time, knot.theta) for knot in snapshot.knots])
+        if self.schedule is not None:
+            self.schedule.begins[:] = carried["begins"]
+        self.notes[:] = carried["notes"]
+
+    def snapshot(self) -> Snapshot:
+        """The run as it stands at the last report."""
+        carried = {
+            "elapsed": self.elapsed,
+            "status": self.status,
+            "bounds": self.bounds,
+            "folded": self.folded,
+            "notes": self.notes,
+            "watch": self.watch.carried(),
+            "certificate": None if self.certificate is None else self.certificate.carried(),
+            "begins": [] if self.schedule is None else self.schedule.begins,
+        }
+        knots = [] if self.certificate is None else [State(*knot) for knot in self.certificate.knots]
+        return Snapshot(self.last, self.saved, carried, knots)
+
+    def run(self, progress: bool) -> None:
+        """Follow the run to its end, or to what ends it; `status`, `saved` and `last` say how it went."""
+        self._write(force=True, careful=True)
+        injective = self.f.rhs.injectivity_watch()
+        try:
+            with reporter(progress, float(self.times[-1])) as report:
+                for state in self._states():
+                    self._judge(state, injective)
+                    self.last = state
+                    self._note(state)
+                    report(state)
+        except IntegrationError as error:
+            self.status = str(error)
+        except KeyboardInterrupt:
+            self.status = f"stopped at t={self.last.time:.6g} because it was interrupted"
+        self._finish()
+
+    def _states(self) -> Iterator[State]:
+        while (left := self.stops[self.stops > self.last.time]).size:
+            for state in self.integrate(self.last, left):
+                yield state
+                if self._restart:  # with other points from here on
+                    self._restart = False
+                    break
+            else:
+                return
+
+    def _judge(self, state: State, injective: Callable[[np.ndarray], float]) -> None:
+        if not np.isfinite(state.theta).all():
+            raise IntegrationError(state.time, "the parameters are not finite")
+        smallest = injective(state.theta)
+        if smallest > 0 or self.folded is not None:
+            return
+        what = f"the map lost injectivity (min det ∂T/∂z = {smallest:.3g} on held-out points)"
+        if self.stop_on_fold:
+            raise IntegrationError(state.time, what)
+        self.folded = state.time
+        log.warning("at t=%.6g %s; the run goes on, but its densities are not the map's any more", state.time, what)
+
+    def _note(self, state: State) -> None:
+        """Save, measure and write what is due at a state."""
+        if self.certificate is not None:
+            self.certificate.follow(state)
+        stop = bool(np.isclose(self.stops, state.time, rtol=1e-12, atol=0).any())
+        if not stop and state.accepted - self._reported < REPORT:
+            return
+        self._reported = state.accepted
+        readings = [] if self.certificate is None else self.certificate.settle()
+        if output := self._output_due():
+            self._save(state)
+        if not readings:
+            readings = [(state.time, self.gauge(state.theta, self.gauge.segment(state.time)))]
+        parted = [self.watch(time, reading) for time, reading in readings][-1]
+        if parted and self.schedule is not None and state.time < self.times[-1]:
+            self.schedule.begins.append(state.time)
+            self._restart = True
+            log.info("fresh points from t=%.6g", state.time)
+        self._write(force=output)
+
+    def _output_due(self) -> bool:
+        """Whether the last state belongs to an output time and is not saved yet."""
+        time = self.last.time
+        return time > self.saved[-1].time and bool(np.isclose(self.times, time, rtol=1e-12, atol=0).any())
+
+    def _save(self, state: State) -> None:
+        self.saved.append(State(state.time, state.theta))
+        self.bounds.append(self._bound())
+
+    def _bound(self) -> tuple[float, ...]:
+        it = self.certificate
+        return () if it is None else (it.bound, it.error, it.integrator)
+
+    def _finish(self) -> None:
+        if self.certificate is not None:
+            self.certificate.settle()
+        if self._output_due():
+            self._save(self.last)
+        self._write(force=True)
+        if self.status == "completed":
+            return
+        # after the checkpoint: resumed, the run goes on from its last state, which is no output time of it
+        if "interrupted" not in self.status:
+            self.status += explain(self.f.rhs, self.last.time, self.last.theta, self.last.step)
+        log.error(self.status)
+        if self.last.time > self.saved[-1].time:
+            self._save(self.last)
+
+    def _write(self, force: bool = False, careful: bool = False) -> None:
+        """Write a checkpoint if one is due. A disk that refuses does not end a run, unless it has only begun."""
+        now = clock.perf_counter()
+        if self._keep is None or not (force or now - self._written >= WRITE_EVERY):
+            return
+        try:
+            self._keep()
+            self._written = now
+        except StorageError as error:
+            if careful:
+                raise
+            log.warning("at t=%.6g: %s. The run goes on, with the checkpoint before", self.last.time, error)
+
+    def attributes(self) -> dict[str, Any]:
+        """What the dataset's attributes say of the run."""
+        found = self.watch.attributes() | {
+            "accepted_steps": self.last.accepted,
+            "rejected_steps": self.last.rejected,
+            "rhs_evaluations": self.last.evaluations,
+            "wall_time": self.elapsed,
+            "status": self.status,
+        }
+        if self.schedule is not None:
+            found["resampled_at"] = " ".join(map(repr, self.schedule.begins))
+        if self.folded is not None:
+            found["injectivity"] = f"lost at t={self.folded:.6g}"
+        return found

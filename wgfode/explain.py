@@ -1,0 +1,80 @@
+"""Which part of a right-hand side is not finite, where, and why a run could not go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .pushforward import Pushed
+from .rhs import RightHandSide
+
+Array = Any
+
+REACH = 12
+"""How many times the last step is doubled when looking ahead for the trouble."""
+
+
+def explain(rhs: RightHandSide, t: float, theta: np.ndarray, step: float | None = None) -> str:
+    """What is not finite in the right-hand side at θ (m,), as the end of a sentence; empty if all is.
+
+    Where all is finite at θ, which was the last good state, the path ahead is searched: θ + s θ̇, with s from
+    1e-12 up to some thousand times the last `step`. The trouble is named as V's, W's or U's (value or
+    gradient), the log-determinant's, the score's or the map's, with the worst point.
+    """
+    z, weights = rhs.points_of(rhs.flow.points.segment(t))
+    fields = rhs.backend.compile(lambda parameters: _fields(rhs.pushed(parameters, z, weights)))
+
+    def trouble(parameters: np.ndarray) -> str:
+        found = fields(rhs.backend.asarray(parameters))
+        rho = Pushed(rhs.backend, found["x"], weights, found.get("log_density"), found.get("score"))
+        return _not_finite(rhs, rho, z)
+
+    here = trouble(theta)
+    if here:
+        return f"; {here}"
+    try:
+        velocity = rhs.backend.to_numpy(rhs.evaluate(rhs.backend.asarray(theta), z, weights).velocity)
+    except Exception as error:  # a user's function may raise; this only looks for words
+        return f"; the right-hand side raises {type(error).__name__}: {error}"
+    if not np.isfinite(velocity).all():
+        return "; the linear solve gives a velocity that is not finite, though the driving force is finite"
+    for ahead in np.geomspace(1e-12, max(step or 0.0, 1e-6) * 2**REACH, 4 * REACH):
+        there = trouble(theta + ahead * velocity)
+        if there:
+            return f"; ahead, about t={t + ahead:.6g}, {there}"
+    return ""
+
+
+def _fields(rho: Pushed) -> dict[str, Array]:
+    found = {"x": rho.x, "log_density": rho.log_density, "score": rho.score}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _not_finite(rhs: RightHandSide, rho: Pushed, z: Array) -> str:
+    named: dict[str, Any] = {
+        "the map T": lambda: rho.x,
+        "log-det": lambda: rho.log_density,
+        "score": lambda: rho.score,
+    }
+    for _, term in rhs.flow.energy.terms:
+        named[f"value of {term!r}"] = lambda term=term: term.value(rho)
+        named[f"gradient of {term!r}"] = lambda term=term: term.gradient(rho)
+    to_numpy = rhs.backend.to_numpy
+    for name, compute in named.items():
+        value = compute()
+        array = np.asarray(0.0 if value is None else to_numpy(value), dtype=float)
+        if np.isfinite(array).all():
+            continue
+        if not array.ndim:  # a mean: its gradient, or the points themselves, tell where
+            gradient = name.replace("value of", "gradient of")
+            array = np.asarray(to_numpy(named[gradient]()), dtype=float)
+            if np.isfinite(array).all():
+                return f"{name} is not finite"
+        finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        worst = int(np.argmin(finite))
+        x, start = to_numpy(rho.x)[worst], to_numpy(z)[worst]
+        count = int((~finite).sum())
+        others = f" ({count} of {len(finite)} points)" if count > 1 else ""
+        return f"{name} is not finite at x={x}, the image of z={start}{others}"
+    return ""

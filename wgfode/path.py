@@ -1,0 +1,77 @@
+"""A smooth path through the steps of a run, and integrals along it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.interpolate import CubicSpline, KroghInterpolator
+
+REACH = 2
+"""Knots on each side of an interval that shape the path there: degree 7, beyond the order of the integrators."""
+
+
+class Path:
+    """θ(t) through knots: times (K,), parameters (K, m) and their derivatives (K, m).
+
+    In each interval it is the Hermite interpolant of the `REACH` knots on either side (as many as there
+    are), so it passes through every θ with its own θ̇.
+    """
+
+    def __init__(self, times: np.ndarray, thetas: np.ndarray, derivatives: np.ndarray):
+        self.times, self.thetas, self.derivatives = times, thetas, derivatives
+        self._interval: tuple[int, KroghInterpolator] | None = None
+
+    def __call__(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+        """(θ, θ̇) at t, each (m,)."""
+        last = len(self.times) - 1
+        i = min(max(int(np.searchsorted(self.times, t, side="right")) - 1, 0), last - 1)
+        if self._interval is None or self._interval[0] != i:
+            low = min(max(i - REACH + 1, 0), max(last + 1 - 2 * REACH, 0))
+            near = slice(low, low + 2 * REACH)
+            # units of the interval: powers of small time differences would underflow
+            scale = self.times[i + 1] - self.times[i]
+            nodes = np.repeat((self.times[near] - self.times[i]) / scale, 2)
+            values = np.stack([self.thetas[near], scale * self.derivatives[near]], axis=1)
+            self._interval = i, KroghInterpolator(nodes, values.reshape(len(nodes), -1))
+        i, interpolant = self._interval
+        scale = self.times[i + 1] - self.times[i]
+        value, slope = interpolant.derivatives((t - self.times[i]) / scale, der=2)
+        return value, slope / scale
+
+
+def integrate(
+    times: np.ndarray,
+    values: np.ndarray,
+    weight: Callable[[np.ndarray], np.ndarray],
+    sample: Callable[[float], tuple[float, ...]],
+    tolerance: Callable[[float], float],
+    levels: int,
+) -> tuple[np.ndarray, float]:
+    """∫ weight · values dt over the span of times (n,), values (n, k): the k integrals and the first one's error.
+
+    A cubic spline is integrated. Its error is estimated from what leaving out every second node changes; while
+    that is above `tolerance(integral)`, `sample(t)` adds the k values in the middle of each interval,
+    `levels` times at most.
+    """
+
+    def integral(kept: np.ndarray) -> np.ndarray:
+        nodes = times[kept]
+        return CubicSpline(nodes, weight(nodes)[:, None] * values[kept]).integrate(nodes[0], nodes[-1])
+
+    for level in range(levels + 1):
+        last = len(times) - 1
+        fine = integral(np.arange(last + 1))
+        coarse = integral(np.union1d(np.arange(0, last, 2), [last]))
+        # the rule of fourth order errs by a 15th of the change; of few nodes the coarse one is of lower order
+        error = float(abs(fine - coarse)[0]) / (15 if last >= 6 else 3)
+        if error <= tolerance(float(fine[0])) or level == levels:
+            break
+        middles = (times[1:] + times[:-1]) / 2
+        new = np.array([sample(t) for t in middles])
+        if not np.isfinite(new).all():
+            break
+        together = np.concatenate([times, middles])
+        order = np.argsort(together, kind="stable")
+        times, values = together[order], np.concatenate([values, new])[order]
+    return np.maximum(fine, 0.0), error

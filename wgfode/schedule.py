@@ -1,0 +1,54 @@
+"""Segments of driving points that begin when the run says so."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ._reference import Reference
+from .errors import InputError
+from .points import GaussHermite, Points
+
+
+@dataclass
+class Scheduled(Points):
+    """The points of `inner`, whose segments begin at 0 and at the times `begins`, which grow along a run.
+
+    Raises `InputError` for points that have nothing random to draw anew, and for those with segments already.
+    """
+
+    inner: Points
+    begins: list[float] = field(default_factory=list)
+    resample_every = math.inf  # tells an adapter that its points depend on time
+
+    def __post_init__(self) -> None:
+        if isinstance(self.inner, GaussHermite):
+            raise InputError("resample='auto' needs random points, and GaussHermite has nothing to resample")
+        if self.inner.resample_every is not None:
+            raise InputError(
+                f"resample='auto' decides when to resample: give points without resample_every, got {self.inner!r}"
+            )
+
+    @property
+    def seed(self) -> int:
+        """The seed of the inner points."""
+        return self.inner.seed  # type: ignore[attr-defined]
+
+    def size(self, dim: int) -> int:
+        return self.inner.size(dim)
+
+    def draw(self, reference: Reference, segment: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        return self.inner.draw(reference, segment)
+
+    def segment(self, t: float) -> int:
+        return bisect_right(self.begins, float(t))
+
+    def jump_times(self, t0: float, t1: float) -> np.ndarray:
+        low, high = sorted((t0, t1))
+        return np.array([t for t in self.begins if low < t < high])
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
