@@ -52,6 +52,9 @@ class JaxBackend:
     def vmap(self, f: Callable[..., Any]) -> Callable[..., Any]:
         return jax.vmap(f)
 
+    def invert(self, matrices: Array) -> tuple[Array, Array, Array]:
+        return _invert(matrices)
+
     def by_rows(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
         if rows >= x.shape[0]:
             return f(x)
@@ -94,6 +97,21 @@ class JaxBackend:
         leaves, tree = jax.tree.flatten(report)
         leaves = [lax.stop_gradient(leaf).astype(kind) for leaf, kind in zip(leaves, kinds, strict=True)]
         return x, jax.tree.unflatten(tree, leaves)
+
+
+@jax.custom_jvp
+def _invert(matrices: Array) -> tuple[Array, Array, Array]:
+    # One matrix at a time: where a program holds several batched LAPACK calls, jaxlib 0.10.2 on the CPU can
+    # wait for ever (its concurrency-optimised scheduler loses a wake-up); the loop is as fast.
+    return lax.map(lambda matrix: (jnp.linalg.inv(matrix), *jnp.linalg.slogdet(matrix)), matrices)
+
+
+@_invert.defjvp
+def _invert_jvp(primals: Any, tangents: Any) -> Any:
+    inverse, sign, log_det = _invert(*primals)
+    moved = inverse @ tangents[0]
+    trace = jnp.trace(moved, axis1=1, axis2=2)
+    return (inverse, sign, log_det), (-moved @ inverse, jnp.zeros_like(sign), trace)
 
 
 def scan(step: Callable[[Any, Any], Any], carry: Any, arrays: tuple[Array, ...]) -> Any:

@@ -49,6 +49,9 @@ class Backend(Protocol):
     def vmap(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """`f` over the leading axis of each argument."""
 
+    def invert(self, matrices: Array) -> tuple[Array, Array, Array]:
+        """The inverses (N, d, d), and the signs and logarithms of |det|, (N,) each, of many small matrices."""
+
     def by_rows(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
         """`f(x)` where row i of the result depends on row i of x alone, at most `rows` at a time."""
 

@@ -49,6 +49,10 @@ class TorchBackend:
     def vmap(self, f: Callable[..., Any]) -> Callable[..., Any]:
         return torch.func.vmap(f)
 
+    def invert(self, matrices: Array) -> tuple[Array, Array, Array]:
+        sign, log_det = torch.linalg.slogdet(matrices)
+        return torch.linalg.inv(matrices), sign, log_det
+
     def by_rows(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
         return torch.cat([f(block) for block in torch.split(x, max(rows, 1))])
 

@@ -68,7 +68,7 @@ class Affine(Map):
         sign, log_det = xp.linalg.slogdet(A)
         ones = xp.ones_like(z[:, 0])
         if score is not None:
-            score = xp.linalg.solve(A.T, score.T).T
+            score = score @ xp.linalg.inv(A)
         return Image(z @ A.T + b, sign * ones, log_det * ones, score)
 
 

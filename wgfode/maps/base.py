@@ -85,15 +85,11 @@ def push_by_autodiff(backend: Backend, f: Callable[[Array], Array], z: Array, sc
     """`Map.push` for any differentiable row-by-row f, by automatic differentiation in d directions."""
     xp = backend.xp
 
-    def log_det_of(points: Array) -> tuple[Array, Array]:
-        sign, log_det = xp.linalg.slogdet(space_jacobian(backend, f, points))
-        return sign, log_det
+    def log_det_of(points: Array) -> Array:
+        return backend.invert(space_jacobian(backend, f, points))[2]
 
-    x = f(z)
-    sign, log_det = log_det_of(z)
+    inverse, sign, log_det = backend.invert(space_jacobian(backend, f, z))
     if score is not None:
-        gradient = backend.grad(lambda points: xp.sum(log_det_of(points)[1]))(z)
-        jacobian = space_jacobian(backend, f, z)
-        transposed = xp.permute_dims(jacobian, (0, 2, 1))
-        score = xp.linalg.solve(transposed, (score - gradient)[..., None])[..., 0]
-    return Image(x, sign, log_det, score)
+        gradient = backend.grad(lambda points: xp.sum(log_det_of(points)))(z)
+        score = xp.einsum("nij,ni->nj", inverse, score - gradient)
+    return Image(f(z), sign, log_det, score)

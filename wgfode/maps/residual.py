@@ -71,9 +71,8 @@ class Residual(Map):
         slope = 1 - h**2
         outer = (u[:, :, None] * w[:, None, :]).reshape(self.width, -1)
         M = backend.asarray(np.eye(self.dim)) + (slope @ outer).reshape(-1, self.dim, self.dim)
-        sign, log_det = xp.linalg.slogdet(M)
+        inverse, sign, log_det = backend.invert(M)
         if score is not None:
-            inverse = xp.linalg.inv(M)
             # w_kᵀ M⁻¹ u_k, (N, K)
             bracket = inverse.reshape(-1, self.dim**2) @ (w[:, :, None] * u[:, None, :]).reshape(self.width, -1).T
             pulled = score - (-2 * h * slope * bracket) @ w

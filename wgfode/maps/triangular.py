@@ -157,8 +157,7 @@ class Triangular(Map):
         log_det = xp.sum(xp.log(parts.slope), axis=1)
         if score is not None:
             jacobian, gradient = self._derivatives(xp, own, parts)
-            transposed = xp.permute_dims(jacobian, (0, 2, 1))
-            score = xp.linalg.solve(transposed, (score - gradient)[..., None])[..., 0]
+            score = xp.einsum("nij,ni->nj", backend.invert(jacobian)[0], score - gradient)
         return Image(parts.x, xp.ones_like(log_det), log_det, score)
 
     def _derivatives(self, xp: Any, own: _Parameters, parts: _Parts) -> tuple[Array, Array]:
