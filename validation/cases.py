@@ -99,26 +99,25 @@ def ring_error(run: xr.Dataset, exact: Any) -> np.ndarray:
     return np.abs(np.sqrt(squares) - 1 / np.sqrt(3))
 
 
-def _densities(until: float = np.inf) -> tuple[Limit, Limit]:
-    return Limit("exact", "l1", L1, until=until), Limit("grid", "l1", L1, until=until)
+DENSITIES = (Limit("exact", "l1", L1), Limit("grid", "l1", L1))
 
 
 NAMED: dict[str, Callable[[], Case]] = {
     "ornstein-uhlenbeck-2d": lambda: named(
         "ornstein-uhlenbeck-2d",
-        [Limit("exact", "map_error", 1e-6), *_densities()],
+        [Limit("exact", "map_error", 1e-6), *DENSITIES],
         box=Box(((-6, 6),) * 2, 128),
         study="ou-2d",
     ),
     "double-well-1d": lambda: named(
         "double-well-1d",
-        [Limit("exact", "map_error", 2e-3), Limit("grid", "w2", 2e-3), *_densities()],
+        [Limit("exact", "map_error", 2e-3), Limit("grid", "w2", 2e-3), *DENSITIES],
         box=Box(((-3.6, 3.6),), 400),
         study="double-well-1d",
     ),
     "porous-medium-2d": lambda: named(
         "porous-medium-2d",
-        [Limit("exact", "map_error", 1e-6), Limit("exact", "front_error", 1e-6), *_densities()],
+        [Limit("exact", "map_error", 1e-6), Limit("exact", "front_error", 1e-6), *DENSITIES],
         box=Box(((-2.5, 2.5),) * 2, 128),
         study="barenblatt-2d-m2",
     ),
@@ -127,7 +126,9 @@ NAMED: dict[str, Callable[[], Case]] = {
         [
             Limit("exact", "map_error", 1e-2, until=4.0),
             Limit("exact", "ring_error", 2e-3, since=10.0),
-            *_densities(),
+            # later the density is a thin layer, about the ring, which maps that are 4e-3 apart move past each other
+            Limit("exact", "l1", L1, until=2.0),
+            Limit("grid", "l1", L1),
         ],
         box=Box(((-0.95, 3.45),) * 2, 128, until=1.0),
         study="ring-2d",

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..plots.style import COLOURS, EXACT, LARGEST, MARKERS, RUN, legend_below, name_outer, panels, positive_only
+from ..plots.style import COLOURS, EXACT_LINE, LARGEST, MARKERS, RUN, legend_below, name_outer, panels, positive_only
 from ..storage import replace_file
 from .report import Outcome
 
@@ -49,11 +49,11 @@ def density(outcome: Outcome) -> Figure:
     if run.sizes["component"] == 1:
         figure, axes = panels(len(times), 2, 3.6, 2.6, sharex=True)
         for axis, (t, own, on_grid) in zip(axes, shots, strict=True):
-            axis.step(grid["x"], on_grid["density"], where="mid", color=EXACT, linewidth=1.4, label="grid")
             axis.plot(
-                own["x"].values[:LARGEST, 0], np.exp(own["log_density"].values[:LARGEST]), ".",
-                color=RUN, markersize=3, alpha=0.5, label="pushed points, log-determinant",
+                own["x"].values[:LARGEST, 0], np.exp(own["log_density"].values[:LARGEST]), "o",
+                color=RUN, markersize=5, alpha=0.3, markeredgewidth=0, label="pushed points, log-determinant",
             )  # fmt: skip
+            axis.plot(grid["x"], on_grid["density"], label="grid", **EXACT_LINE)
             axis.set_title(f"t = {t:.4g}")
         name_outer(axes, 2, "x [1]", "density [1]")
         legend_below(figure, axes[0])
@@ -100,17 +100,19 @@ def errors(outcomes: Sequence[Outcome]) -> Figure:
     figure, axes = panels(len(names), 3, 4.0, 3.0)
     for axis, name in zip(axes, names, strict=True):
         colours = iter(COLOURS)
-        for outcome in outcomes:
+        for i, outcome in enumerate(outcomes):
+            thin = {"linewidth": 4.0 - 2.5 * (i > 0), "markersize": 9 - 4 * (i > 0)}  # the runs lie on each other
             for against, found in outcome.figures.items():
                 if name not in found:
                     continue
                 later = found.isel(time=found["time"].values > 0)
                 style = {"color": next(colours), "marker": MARKERS[list(outcome.figures).index(against)]}
                 t, label = later["time"], f"{outcome.integrator} against {against}"
-                axis.plot(t, positive_only(later[name]), label=label, **style)
+                axis.plot(t, positive_only(later[name]), label=label, **style, **thin)
                 axis.plot(t, positive_only(later[f"{name}_floor"]), ":", color=style["color"])
         own = next((o.figures["grid"] for o in outcomes if f"{name}_reference" in o.figures.get("grid", ())), None)
         if own is not None:
+            own = own.isel(time=own["time"].values > 0)
             axis.plot(own["time"], own[f"{name}_reference"], "--", color="black", label="the grid's own error")
         axis.plot([], [], ":", color="grey", label="sampling floor")
         axis.set_yscale("log")

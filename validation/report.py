@@ -16,6 +16,8 @@ from .compare import compare
 from .grid.convergence import Row, faults, study
 from .grid.convergence import cases as studies
 
+INTEGRATORS = ("diffrax", "torchdiffeq")
+"""Who steps in time, each with the same method."""
 GRID_LIMIT = 1.5
 """How many times its expected L1 error a grid may have."""
 

@@ -158,7 +158,7 @@ def validate(
         from .validation import cases, report
 
         chosen = [cases.get(name) for name in dict.fromkeys(names or _cases(all_, quick))]
-        integrators = [choice("integrator", name, INTEGRATORS) for name in integrator or INTEGRATORS]
+        integrators = [choice("integrator", name, report.INTEGRATORS) for name in integrator or report.INTEGRATORS]
         if out is not None:
             storage.check(out, "--out")
         if plots is not None:
