@@ -72,7 +72,7 @@ def write(place: Path, snapshot: Snapshot, fingerprint: dict[str, str]) -> None:
     if state.memory is not None:
         arrays["memory"] = np.asarray(state.memory)
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
     payload = buffer.getvalue()
     line = b"%s %d %s\n" % (MAGIC, VERSION, hashlib.sha256(payload).hexdigest().encode())
     storage.replace_file(place, lambda temporary: storage.write_through(temporary, line + payload))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import problems, storage
+from . import problems, rerun, storage
 from .errors import InputError, WgfodeError, choice, positive
 from .methods import METHODS
 from .solve import INTEGRATORS, solve
@@ -83,7 +83,10 @@ def list_() -> None:
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A problem that `wgfode list` shows.")],
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A problem that `wgfode list` shows.")
+    ] = None,
     integrator: Annotated[
         str, typer.Option(help=f"Who steps in time: {' or '.join(INTEGRATORS)}.")
     ] = INTEGRATORS[0],
@@ -106,31 +109,78 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of the driving points and of the held-out points.")] = 0,
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     device: Annotated[str | None, typer.Option(help="The framework's device, e.g. cpu or cuda.")] = None,
+    resample: Annotated[
+        str | None, typer.Option(help="auto: fresh driving points when the run overfits the old ones.")
+    ] = None,
+    on_fold: Annotated[str, typer.Option(help="stop or warn when the map loses injectivity.")] = "stop",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write checkpoints here. [default: beside --out, until the run is complete]"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, if there is one.")] = False,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Repeat the run of a dataset, with its settings and seeds."),
+    ] = None,
 ) -> None:
     """Run a named problem and print its result table."""
     with exit_status():
+        given = {
+            "integrator": integrator, "method": method, "rtol": rtol, "atol": atol, "step_size": step_size,
+            "evaluation": evaluation, "seed": seed, "dtype": dtype, "device": device, "resample": resample,
+            "on_fold": on_fold,
+        }  # fmt: skip
+        name, seed, kept = _settings(context, name, seed, from_)
         problem = problems.get(name).with_seed(seed)
-        times = _until(problem.times, until)
+        times = _until(tuple(kept.pop("times", problem.times)), until)
         if out is not None:
             storage.check(out, "--out")
         if plots is not None:
             _check_directory(plots, "--plots")
+        tolerances = {"rtol": problem.rtol, "atol": problem.atol}
+        chosen = tolerances | {key: value for key, value in given.items() if value is not None} | kept
+        place = checkpoint or _default_checkpoint(name, out, resume)
         dataset = solve(
             problem.flow,
             times,
-            integrator=integrator,
-            method=method,
-            rtol=problem.rtol if rtol is None else rtol,
-            atol=problem.atol if atol is None else atol,
-            step_size=step_size,
-            evaluation=evaluation,
-            seed=seed,
-            dtype=dtype,
-            device=device,
+            **chosen,
             progress=True,
+            checkpoint=place,
+            resume=resume,
             attributes={"problem": problem.name, "title": problem.description, "points_seed": seed},
         )
         _hand_over(dataset, problem.exact, out, plots)
+        if place is not None and checkpoint is None:  # it has done its duty
+            place.unlink(missing_ok=True)
+
+
+def _settings(
+    context: typer.Context, name: str | None, seed: int, file: Path | None
+) -> tuple[str, int, dict[str, Any]]:
+    """(problem, seed of its points, other settings): those of `file`, except for options that were given."""
+    if file is None:
+        if name is None:
+            raise InputError("run needs NAME, a problem that `wgfode list` shows, or --from FILE")
+        return name, seed, {}
+    problem, points_seed, kept = rerun.settings(file)
+    if name is not None and problems.get(name).name != problem:
+        raise InputError(f"NAME={name!r}, but --from={str(file)!r} is a run of {problem!r}")
+    options = {key for key in kept if _is_given(context, key)}
+    if _is_given(context, "seed"):
+        points_seed = seed
+    return problem, points_seed, {key: value for key, value in kept.items() if key not in options}
+
+
+def _is_given(context: typer.Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _default_checkpoint(name: str, out: Path | None, resume: bool) -> Path | None:
+    """Where checkpoints go when the user does not say: beside the dataset, or here where the run is to be resumable."""
+    if out is not None:
+        return out.with_name(out.name + ".checkpoint")
+    return Path(f"{name}.checkpoint") if resume else None
 
 
 @app.command()

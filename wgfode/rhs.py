@@ -94,7 +94,7 @@ class RightHandSide:
         self.solver.prepare(problem)
         sigma = self.backend.constant(self.solver.sigma(problem))
 
-        def solve() -> tuple[Array, tuple[Array, Array]]:
+        def solve() -> tuple[Array, tuple[Array, Array, Array]]:
             solution = self.solver.solve(problem, self.tolerance)
             return solution.xi, (solution.relative_residual, solution.steps, solution.fallback + 0 * solution.steps)
 
