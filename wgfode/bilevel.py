@@ -6,8 +6,9 @@ A step minimises over θ, with x = T_θk(z),
 
 so that the first two terms are ⟨θ − θ_k, G(θ_k)(θ − θ_k)⟩ without G (Liu, Li, Zha & Zhou 2022). Both levels
 are descended by Adam, the inner one several times for each step of the outer one. Everything is written for
-the velocity η = (θ − θ_k)/h and for ψ/h: they are of order one whatever h, so learning rates do not depend on
-h, and it is h that sets the clock. `proximal.py` solves the same equation without training.
+the velocity η = (θ − θ_k)/(hs) and for ψ/(hs), s the size of the velocity of the step before: they are of order one
+whatever h and however near the equilibrium, so learning rates are relative, and it is h that sets the clock.
+`proximal.py` solves the same equation without training.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 from .arrays import unpack
 from .errors import IntegrationError
 from .methods import Method, State
-from .proximal import march
+from .proximal import ProximalStep, march
 from .rhs import RightHandSide
 from .tangent import Tangent
 
@@ -30,7 +31,7 @@ Array = Any
 WIDTH = 32
 FIRST, OUTER, INNER = 600, 200, 5
 """Outer descents in the first step (which starts from nothing) and in the others, and inner ones for each."""
-OUTER_RATE, INNER_RATE = 0.03, 0.01
+OUTER_RATE, INNER_RATE = 0.1, 0.01
 """Learning rates at the start of a step; both fall to a hundredth along it."""
 ALIVE = 1e-3
 """The least E|∇ψ|²/E|T_θ − T_θk|²: below it ψ is dead, the proximal term gone, and h would not set the clock."""
@@ -61,40 +62,36 @@ class Network:
 
 
 class BilevelStep:
-    """One step of the scheme, as a `proximal.Advance`; ψ and η are kept from step to step."""
+    """One step of the scheme, as a `proximal.Advance`; ψ and the velocity are kept from step to step."""
 
     def __init__(self, rhs: RightHandSide, seed: int = 0):
         self.rhs, backend = rhs, rhs.backend
         self.network = Network(rhs.flow.dim, seed=seed)
         self.adam = importlib.import_module(f".backend.adam_{backend.name}", __package__)
-        self.eta: Array | None = None
+        self.velocity: np.ndarray | None = None
         self.phi = backend.asarray(self.network.start)
-        self._descend = backend.compile(self.descend)
+        self.force = ProximalStep(rhs).gradient
+        self._descend, self._force = backend.compile(self.descend), backend.compile(self.force)
 
     def descend(
-        self, theta: Array, h: Array, eta: Array, phi: Array, count: Array, z: Array, weights: Array
+        self, theta: Array, span: Array, scale: Array, eta: Array, phi: Array, count: Array, z: Array, weights: Array
     ) -> tuple[Array, Array, Array]:
-        """`count` outer descents: η, ψ's parameters, and E|∇ψ|²/E|T_θ − T_θk|² at the end."""
+        """`count` outer descents: η, ψ's parameters, and E|∇ψ|²/E|T_θ − T_θk|² at the end; `span` = hs, `scale` = s."""
         rhs, adam, xp = self.rhs, self.adam, self.rhs.backend.xp
         backend, flow = rhs.backend, rhs.flow
         x = flow.map(theta, z)
 
         def displacement(velocity: Array) -> Array:
-            return (flow.map(theta + h * velocity, z) - x) / h
+            return (flow.map(theta + span * velocity, z) - x) / span
 
         def inner(phi: Array, moved: Array) -> Array:
             return weights @ xp.sum((self.network.gradient(xp, phi, x) - moved) ** 2, axis=1)
 
         def outer(velocity: Array, phi: Array) -> Array:
-            """Half the gradient in η, over h: E[Jᵀ∇ψ] + ∇F(θ)."""
-            new = theta + h * velocity
-            push = self.network.gradient(xp, phi, x)
-            if flow.estimator == "energy":
-                force = backend.grad(lambda p: rhs.energy(p, z, weights))(new)
-            else:
-                push = push + rhs.driving_force(rhs.pushed(new, z, weights))
-                force = 0.0
-            return Tangent(backend, flow.map, new, z).adjoint(weights[:, None] * push) + force
+            """Half the gradient in η, over h: s E[Jᵀ∇ψ] + ∇F(θ)."""
+            new = theta + span * velocity
+            push = weights[:, None] * self.network.gradient(xp, phi, x)
+            return scale * Tangent(backend, flow.map, new, z).adjoint(push) + self.force(new, z, weights)
 
         def one(state: tuple) -> tuple:
             index, velocity, psi = state
@@ -106,7 +103,7 @@ class BilevelStep:
             slope = outer(adam.value(velocity), adam.value(psi))
             return index + 1.0, adam.update(velocity, slope, OUTER_RATE * fall), psi
 
-        begin = (0 * h, adam.start(eta), adam.start(phi))
+        begin = (0 * span, adam.start(eta), adam.start(phi))
         _, velocity, psi = backend.while_loop(lambda state: state[0] < count, one, begin)
         eta, phi = adam.value(velocity), adam.value(psi)
         size = weights @ xp.sum(displacement(eta) ** 2, axis=1)
@@ -117,16 +114,30 @@ class BilevelStep:
         self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array]
     ) -> tuple[np.ndarray, int]:
         as_, to_numpy = self.rhs.backend.asarray, self.rhs.backend.to_numpy
-        begin, count = as_(theta), OUTER if self.eta is not None else FIRST
-        eta = 0 * begin if self.eta is None else self.eta
-        eta, phi, share = self._descend(begin, as_(h), eta, self.phi, as_(float(count)), *points)
-        velocity = to_numpy(eta)
+        begin = as_(theta)
+        if self.velocity is None:
+            count, velocity = FIRST, np.zeros_like(theta)
+            scale = rms(to_numpy(self._force(begin, *points)))
+        else:
+            count, velocity = OUTER, self.velocity
+            scale = rms(velocity)
+        if scale == 0:  # an equilibrium
+            return theta, 1
+        eta, phi, share = self._descend(
+            begin, as_(h * scale), as_(scale), as_(velocity / scale), self.phi, as_(float(count)), *points
+        )
+        velocity = scale * to_numpy(eta)
         if not np.isfinite(velocity).all():
             raise IntegrationError(t, f"the bi-level step of size h={h:.3g} diverged; take a smaller step_size")
         if float(share) < ALIVE:
             raise IntegrationError(t, f"ψ is dead: |∇ψ|² is {float(share):.1e} of the squared displacement")
-        self.eta, self.phi = eta, phi
+        self.velocity, self.phi = velocity, phi
         return theta + h * velocity, count * (1 + INNER)
+
+
+def rms(values: np.ndarray) -> float:
+    """The root mean square."""
+    return float(np.sqrt(np.mean(values**2)))
 
 
 def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Method) -> Iterator[State]:
