@@ -8,6 +8,7 @@ condition (see `Solution`).
 from .gaussian import OrnsteinUhlenbeck, QuadraticAttraction
 from .marginal import Product, Quantile1D, double_well, separable_quartic
 from .ring import Ring
+from .rotated import Rotated
 from .selfsimilar import Barenblatt, PorousMediumHarmonic
 from .solution import Solution
 
@@ -19,6 +20,7 @@ __all__ = [
     "QuadraticAttraction",
     "Quantile1D",
     "Ring",
+    "Rotated",
     "Solution",
     "double_well",
     "separable_quartic",

@@ -92,7 +92,7 @@ class Wasserstein:
 
     - `form` "dense" is that filter; "matrix_free" is E|P(Jξ − g)|² + blend·E|Jξ − g|², which needs no
       matrix; "auto" takes the filter up to some 2000 parameters.
-    - a richer dictionary wants a larger `threshold`.
+    - a dictionary with more potentials than points can tell apart wants a larger `threshold`, such as 0.1.
 
     Raises `InputError` for anything out of range; warns where there are fewer points than potentials.
     """
@@ -102,7 +102,6 @@ class Wasserstein:
     power: int = 6
     blend: float = 1e-2
     form: str = "auto"
-    exact_rhs: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.potentials, Potentials):
@@ -188,7 +187,7 @@ class Wasserstein:
             return GramProblem.of(tangent.backend, matrix, gradient)
         seen = project.coordinates(g)
         plain = tangent.adjoint(weights[:, None] * g)
-        rhs = plain - S.T @ (q @ (solved.T @ (plain - S.T @ seen))) if self.exact_rhs else plain
+        rhs = plain - S.T @ (q @ (solved.T @ (plain - S.T @ seen)))
         return GramProblem.of(tangent.backend, matrix, rhs)
 
     def quotient(self, xp: Any, identity: Array, K: Array) -> Array:
