@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import lineax as lx
 
 from ..errors import choice
-from ..implicit import ImplicitStep
+from ..implicit import ITERATIONS, PATIENCE, ImplicitStep
 from ..march import scaled
 from ..methods import IMPLICIT
 from ..stage import StageEquation
@@ -68,6 +68,7 @@ class FlowESDIRK(diffrax.AbstractAdaptiveSolver):
     atol: float = eqx.field(static=True, default=1e-8)
     error_norm: str = eqx.field(static=True, default="parameters")
     linear: str = eqx.field(static=True, default="auto")
+    iterations: int = eqx.field(static=True, default=ITERATIONS)
 
     term_structure: ClassVar = diffrax.AbstractTerm
     interpolation_cls: ClassVar = diffrax.ThirdOrderHermitePolynomialInterpolation.from_k
@@ -90,7 +91,7 @@ class FlowESDIRK(diffrax.AbstractAdaptiveSolver):
     ) -> tuple[Array, Array, dict, Any, Any]:
         fresh, last, evaluations = solver_state
         rhs = self.f.rhs
-        one_step = ImplicitStep(StageEquation(rhs, self.linear), TABLEAUS[self.method])
+        one_step = ImplicitStep(StageEquation(rhs, self.linear), TABLEAUS[self.method], self.iterations)
         z, weights = self.f._points_at(t0)
         k = jax.lax.cond(fresh | made_jump, lambda: one_step.start(y0, z, weights), lambda: last)
         measure = scaled(rhs, self.error_norm, self.rtol, self.atol)
@@ -148,7 +149,8 @@ class MetricNorm(diffrax.AbstractAdaptiveStepSizeController):
 
 def solver_for(f: DiffraxRightHandSide, method: Any) -> FlowESDIRK:
     """The solver with which `wgfode.solve` runs an implicit `method`."""
-    return FlowESDIRK(f, method.name, method.rtol, method.atol, method.error_norm)
+    iterations = ITERATIONS if method.step_size is None else PATIENCE
+    return FlowESDIRK(f, method.name, method.rtol, method.atol, method.error_norm, iterations=iterations)
 
 
 def controller_for(f: DiffraxRightHandSide, method: Any) -> Any:

@@ -23,7 +23,9 @@ Array = Any
 KAPPA = 0.02
 """What may be left of a stage's error, in units of the step's tolerance."""
 ITERATIONS = 20
-"""Most Newton iterations of a stage; beyond them the step is rejected."""
+"""Most Newton iterations of a stage; beyond them the step is repeated with a smaller h."""
+PATIENCE = 100
+"""The same for fixed steps."""
 FORCING = 1e-2
 """The relative residual of each linear solve: an inexact Newton method corrects what a solve leaves."""
 KRYLOV_STEPS = 200
@@ -55,6 +57,8 @@ class ImplicitStep:
 
     equation: StageEquation
     tableau: Tableau
+    iterations: int = ITERATIONS
+    """Most Newton iterations of a stage. Where h cannot be made smaller (fixed steps), let it be large."""
 
     def start(self, theta: Array, z: Array, weights: Array) -> Array:
         """k₁ = f(θ), (m,), where no earlier step has left it."""
@@ -148,7 +152,7 @@ class ImplicitStep:
             return k, size, used + 1, outcome, *grown
 
         def proceed(state: tuple) -> Array:
-            return (state[3] == 0) & (state[2] < ITERATIONS)
+            return (state[3] == 0) & (state[2] < self.iterations)
 
         k, _, used, outcome, *rest = backend.while_loop(proceed, iterate, (k, zero, zero, zero, *space))
         return k, Space(*rest), xp.where(outcome == 1, one, zero), used

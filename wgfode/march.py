@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import IntegrationError
-from .implicit import ImplicitStep
+from .implicit import ITERATIONS, PATIENCE, ImplicitStep
 from .methods import Method, State
 from .rhs import RightHandSide
 from .stage import StageEquation
@@ -46,7 +46,8 @@ class Stepper:
     def __init__(self, rhs: RightHandSide, method: Method, linear: str = "auto"):
         self.rhs, self.method = rhs, method
         self.tableau = TABLEAUS[method.name]
-        one_step = ImplicitStep(StageEquation(rhs, linear), self.tableau)
+        iterations = ITERATIONS if method.step_size is None else PATIENCE
+        one_step = ImplicitStep(StageEquation(rhs, linear), self.tableau, iterations)
         measure = scaled(rhs, method.error_norm, method.rtol, method.atol)
 
         def step(theta: Array, k: Array, h: Array, z: Array, weights: Array) -> tuple:
