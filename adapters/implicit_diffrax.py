@@ -38,7 +38,9 @@ def implicit(method: str = "Kvaerno5", *, linear_solver: lx.AbstractLinearSolver
     """
     name = choice("method", method, IMPLICIT)
     kind = ImplicitEuler if name == "ImplicitEuler" else getattr(diffrax, name)
-    finder = Chord(rtol=rtol, linear_solver=lx.AutoLinearSolver(well_posed=None) if linear_solver is None else linear_solver)
+    if linear_solver is None:
+        linear_solver = lx.AutoLinearSolver(well_posed=None)
+    finder = Chord(rtol=rtol, linear_solver=linear_solver)
     return kind(root_finder=finder, root_find_max_steps=max_steps)
 
 

@@ -77,8 +77,8 @@ def solve_ivp(
 ) -> Any:
     """`scipy.integrate.solve_ivp` from `theta0` (default: the identity map), with the exact Jacobian.
 
-    `method` is Radau, BDF or LSODA; `options` go to scipy. Raises `IntegrationError`, with the time it came to, where scipy
-    fails or what it returns is not finite, and `InputError` for an unknown method.
+    `method` is Radau, BDF or LSODA; `options` go to scipy. Raises `IntegrationError`, with the time it came to,
+    where scipy fails or what it returns is not finite, and `InputError` for an unknown method.
     """
     method = choice("method", method, SCIPY)
     start = f.rhs.backend.to_numpy(f.initial()) if theta0 is None else np.asarray(theta0, dtype=float)

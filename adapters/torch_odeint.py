@@ -73,11 +73,11 @@ def _implicit(
     state = State(times[0], theta0.detach().cpu().numpy(), options.pop("first_step", None))
     if options:
         raise InputError(f"unknown options for {name!r}: {', '.join(sorted(options))}")
-    if any(b <= a for a, b in zip(times, times[1:], strict=False)):
+    if not (np.diff(times) > 0).all():
         raise InputError("t must be increasing for an implicit method: a gradient flow backwards in time is ill-posed")
     stops = np.union1d(times[1:], f.jump_times(times[0], times[-1]))
-    found = {times[0]: state.theta}
-    for state in march(f.rhs, state, stops, how):
-        found[state.time] = state.theta
-    f.evaluations += state.evaluations
+    found, last = {times[0]: state.theta}, state
+    for last in march(f.rhs, state, stops, how):
+        found[last.time] = last.theta
+    f.evaluations += last.evaluations
     return torch.as_tensor(np.stack([found[time] for time in times])).to(theta0)

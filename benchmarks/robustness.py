@@ -1,4 +1,6 @@
-"""Randomly drawn problems, each of which must end in success or a clear, typed error: `python benchmarks/robustness.py [COUNT] [SEED]`.
+"""Randomly drawn problems, each of which must end in success or a clear, typed error.
+
+    python benchmarks/robustness.py [COUNT] [SEED]
 
 Dimension 1–6, affine, planar and residual maps, quadratic and quartic potentials, entropy, porous medium,
 interaction, methods of every kind on torch (no compilation), tolerances 1e-3 … 1e-8.
@@ -67,7 +69,9 @@ def study(count: int, seed: int = 0, limit: float = LIMIT) -> collections.Counte
             ds = wgf.solve(flow, [0.1, 0.3], **settings, stiffness=i % 5 == 0)
             finite = all(np.isfinite(ds[name].values).all() for name in ("theta", "x", "energy"))
             status = ds.attrs["status"]
-            outcome = "success" if status == "completed" else "stopped: " + status.split(" because ", 1)[-1].split(";")[0]
+            outcome = (
+                "success" if status == "completed" else "stopped: " + status.split(" because ", 1)[-1].split(";")[0]
+            )
             outcome = "".join("#" if c.isdigit() else c for c in outcome)[:60] if outcome != "success" else outcome
             if not finite:
                 outcome = "SILENT NaN" if status == "completed" else outcome + " (the last state is not finite)"
@@ -80,7 +84,11 @@ def study(count: int, seed: int = 0, limit: float = LIMIT) -> collections.Counte
         finally:
             signal.alarm(0)
         outcomes[outcome] += 1
-        print(f"{i:4d} {time.perf_counter() - begin:6.1f}s {settings['method']:13s} {outcome}", file=sys.stderr, flush=True)
+        print(
+            f"{i:4d} {time.perf_counter() - begin:6.1f}s {settings['method']:13s} {outcome}",
+            file=sys.stderr,
+            flush=True,
+        )
         if outcome.startswith(("UNTYPED", "SILENT")):
             print(f"     {flow!r} {settings}", file=sys.stderr)
     return outcomes

@@ -15,15 +15,15 @@ from typing import Any
 
 import jax
 import numpy as np
-
-import wgfode as wgf
 from wgfode.adapters import diffrax as diffrax_adapter
 from wgfode.adapters import torchdiffeq as torch_adapter
+from wgfode.validation import exact as exact_solutions
+from wgfode.validation.exact import OrnsteinUhlenbeck
+
+import wgfode as wgf
 from wgfode.march import Stepper
 from wgfode.methods import Method, State
 from wgfode.problems import double_well_potential, quadratic
-from wgfode.validation import exact as exact_solutions
-from wgfode.validation.exact import OrnsteinUhlenbeck
 
 jax.config.update("jax_enable_x64", True)
 DIM = 10
@@ -39,7 +39,9 @@ def anisotropic(map_: Any, points: int, solver: Any) -> tuple[wgf.GradientFlow, 
     return flow, OrnsteinUhlenbeck(mean, A, 1.0, np.zeros(DIM), np.eye(DIM))
 
 
-def run(flow: wgf.GradientFlow, end: float, integrator: str, method: Method, tolerance: float, warm: bool) -> tuple[Any, State, float, str]:
+def run(
+    flow: wgf.GradientFlow, end: float, integrator: str, method: Method, tolerance: float, warm: bool
+) -> tuple[Any, State, float, str]:
     """(right-hand side, last state, seconds after compilation, how it ended)."""
     adapter = {"diffrax": diffrax_adapter, "torchdiffeq": torch_adapter}[integrator]
     f = adapter.right_hand_side(flow, tolerance=tolerance)
@@ -89,8 +91,8 @@ def affine(fast: bool) -> None:
     for integrator, name in cases:
         flow, exact = anisotropic(wgf.maps.Affine(DIM), 256, wgf.Cholesky())
         f, last, seconds, how = run(flow, end, integrator, Method(name, 1e-6, 1e-8), 1e-8, True)
-        row(integrator, name, last.accepted, last.rejected, last.evaluations, map_error(f, exact, last.time, last.theta),
-            seconds if how == "completed" else how)  # fmt: skip
+        row(integrator, name, last.accepted, last.rejected, last.evaluations, 
+            map_error(f, exact, last.time, last.theta), seconds if how == "completed" else how)  # fmt: skip
 
 
 def planar(fast: bool) -> None:
@@ -106,7 +108,8 @@ def planar(fast: bool) -> None:
                 last, seconds, how, f = implicit_by_hand(flow, end, method, "krylov")
             else:
                 f, last, seconds, how = run(flow, end, "diffrax", method, 1e-6, True)
-            row(label, name, "matrix-free" if name == "Kvaerno5" else "–", last.accepted, last.rejected, last.evaluations,
+            kind = "matrix-free" if name == "Kvaerno5" else "–"
+            row(label, name, kind, last.accepted, last.rejected, last.evaluations,
                 divergence(f, exact, last.time, last.theta), seconds if how == "completed" else how)  # fmt: skip
 
 
@@ -133,9 +136,11 @@ def implicit_by_hand(flow: wgf.GradientFlow, end: float, method: Method, linear:
 
 def memory(fast: bool) -> None:
     head("One matrix-free implicit step (Kvaerno5, LSMR, 64 points, d = 10) against m",
-         "m", "residuals", "products with M", "seconds", "microseconds / (m · (residuals + products))", "peak memory, MB")  # fmt: skip
+         "m", "residuals", "products with M", "seconds", "µs / (m · (residuals + products))", "peak MB")  # fmt: skip
     for layers in (20, 100, 300) if fast else (20, 60, 190, 570, 950):
-        flow, _ = anisotropic(wgf.maps.Affine(DIM) @ wgf.maps.Planar(DIM, layers=layers), 64, wgf.LSMR(shift=1e-4, max_steps=50))
+        flow, _ = anisotropic(
+            wgf.maps.Affine(DIM) @ wgf.maps.Planar(DIM, layers=layers), 64, wgf.LSMR(shift=1e-4, max_steps=50)
+        )
         f = diffrax_adapter.right_hand_side(flow, tolerance=1e-4)
         stepper = Stepper(f.rhs, Method("Kvaerno5", 1e-3, 1e-5, error_norm="metric"), "krylov")
         theta, points = f.initial(), f.rhs.points_of(0)
@@ -150,8 +155,20 @@ def memory(fast: bool) -> None:
         row(flow.size, int(made[4]), int(made[5]), seconds, 1e6 * seconds / flow.size / work, int(peak))
 
 
-def agreement(title: str, flow: wgf.GradientFlow, end: float, rtol: float, error: Callable[[Any, State], float] | None) -> None:
-    head(title, "integrator", "method", "accepted", "rejected", "right-hand sides", "seconds", "distance to Tsit5", "error")
+def agreement(
+    title: str, flow: wgf.GradientFlow, end: float, rtol: float, error: Callable[[Any, State], float] | None
+) -> None:
+    head(
+        title,
+        "integrator",
+        "method",
+        "accepted",
+        "rejected",
+        "right-hand sides",
+        "seconds",
+        "distance to Tsit5",
+        "error",
+    )
     reference = None
     for integrator, name in (("diffrax", "Tsit5"), ("diffrax", "Kvaerno5"), ("torchdiffeq", "Kvaerno5")):
         f, last, seconds, how = run(flow, end, integrator, Method(name, rtol, rtol * 1e-2), rtol * 1e-2, True)
@@ -159,7 +176,8 @@ def agreement(title: str, flow: wgf.GradientFlow, end: float, rtol: float, error
         x = f.rhs.backend.to_numpy(f.pushforward(last.theta, z))
         reference = x if reference is None else reference
         gap = float(np.sqrt(weights @ ((x - reference) ** 2).sum(1)))
-        row(integrator, name, last.accepted, last.rejected, last.evaluations, seconds if how == "completed" else how, gap,
+        took = seconds if how == "completed" else how
+        row(integrator, name, last.accepted, last.rejected, last.evaluations, took, gap,
             error(f, last) if error else "–")  # fmt: skip
 
 
@@ -167,7 +185,7 @@ def front(fast: bool) -> None:
     exact = exact_solutions.Barenblatt(2, 3.0, 0.2)
     flow = wgf.GradientFlow(map=wgf.maps.Affine(2) @ wgf.maps.Residual(2, width=8), energy=wgf.PorousMedium(3),
                             reference=wgf.Barenblatt(2, 3, 0.2), points=wgf.Sobol(512, seed=0))  # fmt: skip
-    agreement("Porous medium, m = 3, 2-D, from the Barenblatt profile at t₀ = 0.2; affine ∘ residual, t ∈ [0, 2], rtol 1e-5",
+    agreement("Porous medium, m = 3, 2-D, Barenblatt profile from t₀ = 0.2; affine ∘ residual, t ∈ [0, 2], rtol 1e-5",
               flow, 2.0, 1e-5, lambda f, last: map_error(f, exact, last.time, last.theta))  # fmt: skip
 
 
@@ -175,7 +193,9 @@ def well(fast: bool) -> None:
     flow = wgf.GradientFlow(map=wgf.maps.Affine(1) @ wgf.maps.Residual(1, width=20, init="axis"),
                             energy=wgf.Potential(double_well_potential) + 0.01 * wgf.Entropy(),
                             reference=wgf.Gaussian([0.3], [[0.09]]), points=wgf.Sobol(512, seed=0))  # fmt: skip
-    agreement("Double well, D = 0.01 (metastable), affine ∘ residual (width 20), t ∈ [0, 5], rtol 1e-5", flow, 5.0, 1e-5, None)
+    agreement(
+        "Double well, D = 0.01 (metastable), affine ∘ residual (width 20), t ∈ [0, 5], rtol 1e-5", flow, 5.0, 1e-5, None
+    )
 
 
 PARTS = {"affine": affine, "planar": planar, "memory": memory, "front": front, "well": well}

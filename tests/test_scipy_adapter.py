@@ -6,9 +6,9 @@ import logging
 
 import numpy as np
 import pytest
+from wgfode.adapters.scipy import right_hand_side, solve_ivp
 
 import wgfode as wgf
-from wgfode.adapters.scipy import right_hand_side, solve_ivp
 from wgfode.errors import InputError, IntegrationError
 
 
@@ -60,5 +60,6 @@ def test_failures_are_raised(problem: wgf.problems.Problem, caplog: pytest.LogCa
     with pytest.raises(InputError, match="not available with scipy"):
         wgf.solve(problem.flow, [0.1], integrator="scipy", method="Tsit5")
     with caplog.at_level(logging.CRITICAL, "wgfode"):
-        ds = wgf.solve(problem.flow, [1.0], integrator="scipy", method="BDF", max_steps=4, evaluation=64, stiffness=False)
+        ds = wgf.solve(problem.flow, [1.0], integrator="scipy", method="BDF", max_steps=4, evaluation=64,
+                       stiffness=False)  # fmt: skip
     assert "max_steps=4" in ds.attrs["status"]

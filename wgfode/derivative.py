@@ -70,6 +70,7 @@ class Linearization:
     def jacobian(self) -> Array:
         """Df(θ), (m, m): m solves with one G."""
         backend, columns = self.rhs.backend, self.force_matrix(self.velocity).T
-        if isinstance(self.rhs.solver, Krylov):  # their loops end at different steps
-            return -backend.xp.stack([self.solve(columns[i]) for i in range(columns.shape[0])]).T
+        if isinstance(self.rhs.solver, Krylov):  # the same equation, and who asks for (m, m) has room for G
+            gram = self.problem.gram + self.sigma * backend.asarray(np.eye(self.problem.size))
+            return -backend.xp.linalg.solve(gram, columns.T)
         return -backend.vmap(self.solve)(columns).T

@@ -80,9 +80,7 @@ class Stepper:
         return min(span, 100.0 ** (1 / self.tableau.error_order) / size if size > 0 else span)
 
 
-def integrate(
-    rhs: RightHandSide, state: State, stops: np.ndarray, method: Method, every: int = 16
-) -> Iterator[State]:
+def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Method, every: int = 16) -> Iterator[State]:
     """Integrate from `state` through the times `stops`, yielding a state every `every` steps and at each stop.
 
     After each state that is yielded the run goes on from that state alone, so that a run resumed there makes

@@ -90,7 +90,7 @@ def recommendation(rhs: RightHandSide, times: np.ndarray, radii: np.ndarray, met
 
 
 def choose(rhs: RightHandSide, radius: float, span: float, now: str | None = None) -> str:
-    """"Kvaerno5" or "Tsit5" for a time `span` ahead at the spectral radius found; `now` is left only for a good reason."""
+    """ "Kvaerno5" or "Tsit5" for a time `span` ahead at the spectral radius; `now` is left only for a good reason."""
     gain = worth_implicit(rhs, radius * span / REACH)
     if now == "Kvaerno5":
         return "Tsit5" if gain < 0.25 else now
@@ -118,7 +118,8 @@ def automatic(
         if chosen == "Tsit5":
             state = replace(state, step=None)
         name, looked = chosen, state.accepted
-        for state in integrate(state, stops[stops > state.time], replace(method, name=name)):
+        for latest in integrate(state, stops[stops > state.time], replace(method, name=name)):
+            state = latest
             yield state
             if state.accepted - looked < 64 or state.time >= stops[-1]:
                 continue
