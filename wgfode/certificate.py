@@ -29,7 +29,7 @@ from .energies import Energy
 from .errors import InputError, MissingDependencyError, positive_int, real
 from .gauge import Gauge
 from .methods import State
-from .path import REACH, Path, integrate
+from .path import KEEP, Path, integrate
 
 log = logging.getLogger("wgfode")
 
@@ -82,7 +82,7 @@ class Certificate:
             known = []
         readings = known + [self.gauge(theta, segment) for _, theta in knots[len(known) :]]
         new = self._advance(knots, readings, begin, segment)
-        kept = min(len(knots), REACH + 1)
+        kept = min(len(knots), KEEP)
         # at once: Ctrl-C must not come between
         (self.bound, self.error, self.integrator, self.quadrature), self._knots, self._done, self._readings = (
             new, knots[-kept:], kept - 1, [(segment, reading) for reading in readings[-kept:]]

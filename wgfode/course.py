@@ -166,7 +166,7 @@ class Course:
             self._save(state)
         if not readings:
             readings = [(state.time, self.gauge(state.theta, self.gauge.segment(state.time)))]
-        parted = [self.watch(time, reading) for time, reading in readings][-1]
+        parted = any([self.watch(time, reading) for time, reading in readings])
         if parted and self.schedule is not None and state.time < self.times[-1]:
             self.schedule.begins.append(state.time)
             self._restart = True
@@ -196,7 +196,9 @@ class Course:
             return
         # after the checkpoint: resumed, the run goes on from its last state, which is no output time of it
         if "interrupted" not in self.status:
-            self.status += explain(self.f.rhs, self.last.time, self.last.theta, self.last.step)
+            sudden = "vanished" in self.status or "finite" in self.status
+            horizon = float(self.times[-1]) - self.last.time if sudden else 0.0
+            self.status += explain(self.f.rhs, self.last.time, self.last.theta, horizon)
         log.error(self.status)
         if self.last.time > self.saved[-1].time:
             self._save(self.last)

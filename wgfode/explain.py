@@ -11,15 +11,15 @@ from .rhs import RightHandSide
 
 Array = Any
 
-REACH = 12
-"""How many times the last step is doubled when looking ahead for the trouble."""
+PROBES = 100
+"""Places at which the path ahead is searched."""
 
 
-def explain(rhs: RightHandSide, t: float, theta: np.ndarray, step: float | None = None) -> str:
+def explain(rhs: RightHandSide, t: float, theta: np.ndarray, horizon: float = 0.0) -> str:
     """What is not finite in the right-hand side at θ (m,), as the end of a sentence; empty if all is.
 
-    Where all is finite at θ, which was the last good state, the path ahead is searched: θ + s θ̇, with s from
-    1e-12 up to some thousand times the last `step`. The trouble is named as V's, W's or U's (value or
+    Where all is finite at θ, which was the last good state, the path ahead is searched up to `horizon` units of
+    time, along a straight line. The trouble is named as V's, W's or U's (value or
     gradient), the log-determinant's, the score's or the map's, with the worst point.
     """
     z, weights = rhs.points_of(rhs.flow.points.segment(t))
@@ -39,7 +39,7 @@ def explain(rhs: RightHandSide, t: float, theta: np.ndarray, step: float | None 
         return f"; the right-hand side raises {type(error).__name__}: {error}"
     if not np.isfinite(velocity).all():
         return "; the linear solve gives a velocity that is not finite, though the driving force is finite"
-    for ahead in np.geomspace(1e-12, max(step or 0.0, 1e-6) * 2**REACH, 4 * REACH):
+    for ahead in np.geomspace(1e-9 * horizon, horizon, PROBES) if horizon > 0 else ():
         there = trouble(theta + ahead * velocity)
         if there:
             return f"; ahead, about t={t + ahead:.6g}, {there}"

@@ -7,15 +7,19 @@ from collections.abc import Callable
 import numpy as np
 from scipy.interpolate import CubicSpline, KroghInterpolator
 
-REACH = 2
-"""Knots on each side of an interval that shape the path there: degree 7, beyond the order of the integrators."""
+SHAPE = 4
+"""Knots that shape the path in an interval: degree 7, beyond the order of the integrators."""
+KEEP = 4
+"""Knots of the past that are worth keeping for it."""
+NEAR, FAR = 0.05, 20.0
+"""Between which distances, in units of the interval, other knots help: too near or too far they amplify rounding."""
 
 
 class Path:
     """θ(t) through knots: times (K,), parameters (K, m) and their derivatives (K, m).
 
-    In each interval it is the Hermite interpolant of the `REACH` knots on either side (as many as there
-    are), so it passes through every θ with its own θ̇.
+    In each interval it is the Hermite interpolant of its ends and of the two best knots around, so it passes
+    through every θ with its own θ̇.
     """
 
     def __init__(self, times: np.ndarray, thetas: np.ndarray, derivatives: np.ndarray):
@@ -27,10 +31,9 @@ class Path:
         last = len(self.times) - 1
         i = min(max(int(np.searchsorted(self.times, t, side="right")) - 1, 0), last - 1)
         if self._interval is None or self._interval[0] != i:
-            low = min(max(i - REACH + 1, 0), max(last + 1 - 2 * REACH, 0))
-            near = slice(low, low + 2 * REACH)
-            # units of the interval: powers of small time differences would underflow
+            # in units of the interval: powers of small time differences would underflow
             scale = self.times[i + 1] - self.times[i]
+            near = self._near(i)
             nodes = np.repeat((self.times[near] - self.times[i]) / scale, 2)
             values = np.stack([self.thetas[near], scale * self.derivatives[near]], axis=1)
             self._interval = i, KroghInterpolator(nodes, values.reshape(len(nodes), -1))
@@ -38,6 +41,16 @@ class Path:
         scale = self.times[i + 1] - self.times[i]
         value, slope = interpolant.derivatives((t - self.times[i]) / scale, der=2)
         return value, slope / scale
+
+    def _near(self, i: int) -> list[int]:
+        """The knots that shape interval i: its ends, and the nearest of those that are neither too near nor too far."""
+        distance = (self.times - self.times[i]) / (self.times[i + 1] - self.times[i])
+        chosen = [i, i + 1]
+        for k in np.argsort(np.abs(distance - 0.5)):
+            gaps = np.abs(distance[k] - distance[chosen])
+            if len(chosen) < SHAPE and gaps.min() >= NEAR and gaps.max() <= FAR:
+                chosen.append(int(k))
+        return sorted(chosen)
 
 
 def integrate(

@@ -162,8 +162,8 @@ class RightHandSide:
         compiled = self.backend.compile(smallest)
         return lambda theta: float(compiled(as_(theta)))
 
-    def explain(self, t: float, theta: np.ndarray, step: float | None = None) -> str:
+    def explain(self, t: float, theta: np.ndarray, horizon: float = 0.0) -> str:
         """What is not finite at θ or ahead of it: see `explain.explain`."""
         from .explain import explain
 
-        return explain(self, t, theta, step)
+        return explain(self, t, theta, horizon)
