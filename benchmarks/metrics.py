@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import norm
+from wgfode.validation.compare import compare
+from wgfode.validation.exact import OrnsteinUhlenbeck, Product, Quantile1D, Rotated, Solution
 
 import wgfode as wgf
 from wgfode.arrays import like
 from wgfode.maps import Affine, Coupling, Triangular
 from wgfode.potentials import Kernels, Polynomial, RandomFeatures
 from wgfode.problems import quadratic
-from wgfode.validation.compare import compare
-from wgfode.validation.exact import OrnsteinUhlenbeck, Product, Quantile1D, Rotated, Solution
 
 Array = Any
 
@@ -121,13 +121,13 @@ GROUPS: dict[str, list[tuple[str, Any]]] = {
         ("Polynomial(2)", W(Polynomial(2))),
         ("Polynomial(4)", W(Polynomial(4))),
         ("Polynomial(2), blend", W(Polynomial(2), form="matrix_free")),
-        ("Polynomial(2) + RandomFeatures(40), threshold 0.1", W(Polynomial(2) + RandomFeatures(40, 1.5), threshold=0.1)),
+        ("Polynomial(2) + RandomFeatures(40), 0.1", W(Polynomial(2) + RandomFeatures(40, 1.5), threshold=0.1)),
     ],
     "triangular-wells": [
         ("Relaxed", wgf.Relaxed()),
         ("Polynomial(2)", W(Polynomial(2))),
         ("Polynomial(4)", W(Polynomial(4))),
-        ("Polynomial(4) + Kernels(60), threshold 0.1", W(Polynomial(4) + Kernels(60, 0.6), threshold=0.1)),
+        ("Polynomial(4) + Kernels(60), 0.1", W(Polynomial(4) + Kernels(60, 0.6), threshold=0.1)),
     ],
     "coupling-ou": [
         ("Relaxed", wgf.Relaxed()),

@@ -91,7 +91,7 @@ class BilevelStep:
             """Half the gradient in η, over h: s E[Jᵀ∇ψ] + ∇F(θ)."""
             new = theta + span * velocity
             push = weights[:, None] * self.network.gradient(xp, phi, x)
-            return scale * Tangent(backend, flow.map, new, z).adjoint(push) + self.force(new, z, weights)
+            return scale * Tangent(backend, flow.map, new, z).adjoint(push) + self.force(new, new, z, weights)
 
         def one(state: tuple) -> tuple:
             index, velocity, psi = state
@@ -117,7 +117,7 @@ class BilevelStep:
         begin = as_(theta)
         if self.velocity is None:
             count, velocity = FIRST, np.zeros_like(theta)
-            scale = rms(to_numpy(self._force(begin, *points)))
+            scale = rms(to_numpy(self._force(begin, begin, *points)))
         else:
             count, velocity = OUTER, self.velocity
             scale = rms(velocity)

@@ -4,6 +4,10 @@
 
 (Liu, Li, Zha & Zhou 2022, a variant of the JKO scheme). G is the flow's metric, a closed form; the equation
 is solved by Newton's method, each of its linear systems by GMRES, preconditioned by G(θ_k).
+
+With estimator="velocity" ∇F(θ) is E[J(θ_k)ᵀg_θ], J like G at θ_k: the same to the scheme's order, and for maps that are
+affine in θ the same. With J(θ) in its place the map's second derivatives in θ would meet the smallest eigenvalues
+of G, and the equation would have no solution near θ_k for any useful h. ("energy" takes ∇F as it is.)
 """
 
 from __future__ import annotations
@@ -42,7 +46,7 @@ class ProximalStep:
         compile_ = rhs.backend.compile
         self._gradient = compile_(self.gradient)
         self._curvature = compile_(
-            lambda theta, v, z, weights: rhs.backend.jvp(lambda p: self.gradient(p, z, weights), theta, v)[1]
+            lambda theta, v, begin, *points: rhs.backend.jvp(lambda p: self.gradient(p, begin, *points), theta, v)[1]
         )
         self._start = compile_(self.start)
         self._solve = compile_(
@@ -51,13 +55,13 @@ class ProximalStep:
             ).xi
         )
 
-    def gradient(self, theta: Array, z: Array, weights: Array) -> Array:
-        """∇F at θ, (m,): E[Jᵀg], or the gradient of the sampled energy with estimator="energy"."""
+    def gradient(self, theta: Array, begin: Array, z: Array, weights: Array) -> Array:
+        """∇F at θ, (m,): E[J(`begin`)ᵀg_θ], or the gradient of the sampled energy with estimator="energy"."""
         rhs = self.rhs
         if rhs.flow.estimator == "energy":
             return rhs.backend.grad(lambda parameters: rhs.energy(parameters, z, weights))(theta)
         g = rhs.driving_force(rhs.pushed(theta, z, weights))
-        return Tangent(rhs.backend, rhs.flow.map, theta, z).adjoint(weights[:, None] * g)
+        return Tangent(rhs.backend, rhs.flow.map, begin, z).adjoint(weights[:, None] * g)
 
     def start(self, theta: Array, z: Array, weights: Array) -> tuple[Array, Array]:
         """The metric's right-hand side at θ_k, (m,), and G(θ_k)†, (m, m) (empty with an iterative solver).
@@ -80,7 +84,7 @@ class ProximalStep:
         as_, to_numpy = self.rhs.backend.asarray, self.rhs.backend.to_numpy
         begin = as_(theta)
         force, inverse = (to_numpy(part) for part in self._start(begin, *points))
-        lost = force - to_numpy(self._gradient(begin, *points))
+        lost = force - to_numpy(self._gradient(begin, begin, *points))
         evaluations = 2
 
         def precondition(v: np.ndarray) -> np.ndarray:
@@ -88,7 +92,7 @@ class ProximalStep:
 
         def residual(new: np.ndarray) -> np.ndarray:
             """θ − θ_k + h G†∇F(θ)."""
-            return new - theta + h * precondition(to_numpy(self._gradient(as_(new), *points)) + lost)
+            return new - theta + h * precondition(to_numpy(self._gradient(as_(new), begin, *points)) + lost)
 
         new, defect = theta, h * precondition(force)
         scale = float(np.linalg.norm(defect))
@@ -102,7 +106,7 @@ class ProximalStep:
             def linear(v: np.ndarray, here: Array = here) -> np.ndarray:
                 nonlocal products
                 products += 1
-                return v + h * precondition(to_numpy(self._curvature(here, as_(v), *points)))
+                return v + h * precondition(to_numpy(self._curvature(here, as_(v), begin, *points)))
 
             operator = LinearOperator((len(theta),) * 2, matvec=linear, dtype=np.float64)  # type: ignore[call-arg]
             move, _ = gmres(operator, -defect, rtol=KRYLOV_TOLERANCE, restart=KRYLOV_STEPS, maxiter=1)
