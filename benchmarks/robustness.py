@@ -50,7 +50,7 @@ def draw(rng: np.random.Generator) -> tuple[wgf.GradientFlow, dict[str, Any]]:
     exponent = rng.uniform(3, 4 if method in ("Kvaerno3", "KenCarp3", "Bosh3", "ImplicitEuler") else 8)
     rtol = float(10**-exponent) if method != "ImplicitEuler" else 1e-2
     integrator = "scipy" if method in ("Radau", "BDF", "LSODA") else "torchdiffeq"
-    return flow, dict(integrator=integrator, method=method, rtol=rtol, atol=rtol * 1e-2, max_steps=400, evaluation=64)
+    return flow, dict(integrator=integrator, method=method, rtol=rtol, atol=rtol * 1e-2, max_steps=60, evaluation=64)
 
 
 def study(count: int, seed: int = 0, limit: float = LIMIT) -> collections.Counter[str]:

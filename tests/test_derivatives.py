@@ -27,7 +27,11 @@ def right_hand_side(backend: Backend, solver: Any, estimator: str = "velocity") 
     return rhs, backend.asarray(flow.map.initial() + 0.2 * np.random.default_rng(0).normal(size=flow.size))
 
 
-@pytest.mark.parametrize("solver", [wgf.Eigh(1e-13), wgf.Cholesky(1e-4), wgf.MINRES(shift=1e-3)], ids=lambda s: s.name)
+ITERATIVE = pytest.param(wgf.MINRES(shift=1e-3), marks=pytest.mark.slow)
+"""(Its loops take jax long to compile, three deep.)"""
+
+
+@pytest.mark.parametrize("solver", [wgf.Eigh(1e-13), wgf.Cholesky(1e-4), ITERATIVE])
 def test_jvp_vjp_and_jacobian(backend: Backend, solver: Any) -> None:
     rhs, theta = right_hand_side(backend, solver)
     rng, points = np.random.default_rng(1), rhs.points_of(0)
