@@ -103,12 +103,15 @@ def test_every_case_is_sound() -> None:
     assert len(kinds) == 8
 
 
-def test_an_interrupt_ends_it(one_case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_keeps_what_is_there(one_case: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     one_case()
     tiny = wgf.solve(cases.get(NAME).flow, [0.01], integrator="torchdiffeq", evaluation=16)
     tiny.attrs["status"] = "stopped at t=0.01 because it was interrupted"
     monkeypatch.setattr(report, "solve", lambda *_, **__: tiny)
-    assert validate(NAME).exit_code == 130
+    result = validate(NAME, "--out", tmp_path / "report.nc")
+    assert result.exit_code == 130
+    assert "0 of 0 bounds kept" in result.stdout
+    assert xr.open_dataset(tmp_path / "report.nc").sizes["check"] == 0
 
 
 @pytest.mark.parametrize(

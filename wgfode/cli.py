@@ -214,19 +214,24 @@ def validate(
         if plots is not None:
             _check_directory(plots, "--plots")
         typer.echo(report.HEADER)
-        outcomes = []
-        for outcome in report.validate([case.quick() if quick else case for case in chosen], integrators, say):
-            outcomes.append(outcome)
-            typer.echo("\n".join(map(report.line, outcome.checks)))
+        outcomes, interrupted = [], False
+        try:
+            for outcome in report.validate([case.quick() if quick else case for case in chosen], integrators, say):
+                outcomes.append(outcome)
+                typer.echo("\n".join(map(report.line, outcome.checks)))
+        except KeyboardInterrupt:  # what is there already took its time, and is kept
+            interrupted = True
         if out is not None:
             say(f"report written to {storage.write(report.to_dataset(outcomes), out)}")
-        if plots is not None:
+        if plots is not None and not interrupted:
             from .validation.pictures import draw
 
             say(f"{len(draw(outcomes, plots))} pictures drawn in {plots}")
         missed = sum(not check.passed for outcome in outcomes for check in outcome.checks)
         count = sum(len(outcome.checks) for outcome in outcomes)
         typer.echo(f"\n{count - missed} of {count} bounds kept")
+        if interrupted:
+            raise KeyboardInterrupt
         if missed:
             raise typer.Exit(FAILED)
 
