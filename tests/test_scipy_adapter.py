@@ -21,7 +21,7 @@ def problem() -> wgf.problems.Problem:
 def test_methods(problem: wgf.problems.Problem, method: str) -> None:
     f = right_hand_side(problem.flow)
     solution = solve_ivp(f, (0.0, 0.3), method=method, rtol=1e-5, atol=1e-7, t_eval=[0.0, 0.1, 0.3])
-    assert f.jacobians > 0
+    assert f.jacobians > 0 or method == "LSODA"  # which is free to see no stiffness here
     assert f.evaluations < 300
     z, _ = problem.flow.held_out(128)
     x = f.pushforward(solution.y[:, -1], z).numpy()
