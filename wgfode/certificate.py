@@ -36,7 +36,7 @@ log = logging.getLogger("wgfode")
 LEVELS = 3
 """How often the nodes between accepted steps are halved to reach the tolerance."""
 
-SAFETY = 2.0
+SAFETY = 3.0
 """On the estimated errors of steps in time."""
 
 Reading = dict[str, np.ndarray]

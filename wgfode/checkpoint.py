@@ -45,7 +45,10 @@ class Snapshot:
 
 def check(path: str | Path) -> Path:
     """The place of a checkpoint, once it is sure that files can be written there; else `InputError`."""
-    place = Path(os.path.realpath(path))
+    try:
+        place = Path(os.path.realpath(path))
+    except (TypeError, ValueError):
+        raise InputError(f"checkpoint must be a path, got {path!r}") from None
     if not place.parent.is_dir():
         raise InputError(f"checkpoint={str(path)!r} cannot be written: no directory {str(place.parent)!r}")
     if place.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,11 @@ def build(
         "dtype": rhs.backend.dtype,
         "linear_tolerance": rhs.tolerance,
         "versions": versions(),
+    }
+    # no addresses: the same run gives the same dataset
+    dataset.attrs = {
+        name: re.sub(" at 0x[0-9a-f]+", "", value) if isinstance(value, str) else value
+        for name, value in dataset.attrs.items()
     }
     dataset.attrs["w2_bound_absent"] = "it is integrated along a run of wgfode.solve"
     dataset.attrs.update({name: value for name, value in attributes.items() if value is not None})

@@ -6,6 +6,7 @@ Every message names the argument, what came and what was expected.
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -52,11 +53,18 @@ def real(name: str, value: Any) -> float:
 
 def positive_int(name: str, value: Any) -> int:
     """`value` as an int >= 1, else an `InputError` that names it."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InputError(f"{name} must be a whole number >= 1, got {value!r}")
-    if int(value) < 1:
-        raise InputError(f"{name} must be a whole number >= 1, got {value!r}")
-    return int(value)
+    return whole(name, value, 1)
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """`value` as an int >= `least`, else an `InputError` that names it."""
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:  # arrays have __index__, but only some of them an index
+        number = None
+    if number is None or number < least:
+        raise InputError(f"{name} must be a whole number >= {least}, got {value!r}")
+    return number
 
 
 def choice(name: str, value: Any, options: Iterable[str]) -> str:

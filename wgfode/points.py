@@ -17,7 +17,7 @@ from scipy import special
 from scipy.stats import qmc
 
 from ._reference import EDGE, Reference
-from .errors import InputError, positive, positive_int, real
+from .errors import InputError, positive, positive_int, real, whole
 from .references import Gaussian
 
 LARGEST = 10**6
@@ -89,10 +89,7 @@ class _Drawn(Points):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n", positive_int("n", self.n))
-        whole = not isinstance(self.seed, bool) and hasattr(self.seed, "__index__")
-        if not whole or int(self.seed) < 0:
-            raise InputError(f"seed must be a whole number >= 0, got {self.seed!r}")
-        object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "seed", whole("seed", self.seed, 0))
         if self.resample_every is not None:
             object.__setattr__(self, "resample_every", positive("resample_every", self.resample_every))
 

@@ -20,7 +20,7 @@ from .bound import Bound
 from .certificate import Certificate, absent
 from .course import Course
 from .dataset import add
-from .errors import InputError, choice, positive_int, real
+from .errors import InputError, choice, positive_int, real, whole
 from .fingerprint import describe
 from .flow import GradientFlow
 from .gauge import Gauge
@@ -34,6 +34,8 @@ log = logging.getLogger("wgfode")
 
 INTEGRATORS = ("diffrax", "torchdiffeq", "scipy")
 BOUNDS = ("w2_bound", "w2_bound_error", "w2_bound_integrator")
+UNITS = 100.0
+"""Spread of the reference beyond which, or below whose inverse, a run warns of its units."""
 MANY_REJECTIONS = 0.3
 """Rejected steps as a share of accepted ones above which a run warns: a rough right-hand side."""
 
@@ -89,9 +91,10 @@ def solve(
     """
     times_ = _checked_times(times)
     integrator = choice("integrator", integrator, INTEGRATORS)
+    dtype = choice("dtype", dtype, ("float64", "float32"))
     how = Method(method, rtol, atol, step_size, max_steps, error_norm)
     how.fits(dtype)
-    positive_int("evaluation", evaluation)
+    evaluation, seed = positive_int("evaluation", evaluation), whole("seed", seed, 0)
     on_fold = choice("on_fold", on_fold, ("stop", "warn"))
     if real("initial_error", initial_error) < 0:
         raise InputError(f"initial_error must be >= 0, got {initial_error!r}")
@@ -131,6 +134,11 @@ def solve(
                 "initial_error": float(initial_error), "resample": resample,
             }  # fmt: skip
             course.keep(place, _fingerprint(f, how, settings), resume)
+        if not 1 / UNITS < (spread := float(np.sqrt(np.trace(flow.reference.covariance) / flow.dim))) < UNITS:
+            log.warning(
+                "the reference's spread is %.2g: parameters then differ so much in size that the solver's shift, "
+                "relative to all of them, may hide the small ones. Choose units in which it is about 1", spread,
+            )  # fmt: skip
         course.run(progress)
         saved, last = course.saved, course.last
         if last.rejected > MANY_REJECTIONS * max(last.accepted, 1) and last.rejected > 10:
@@ -187,12 +195,12 @@ def _fingerprint(f: Bound, how: Method, settings: dict[str, Any]) -> dict[str, s
     described = {name: describe(part) for name, part in parts.items()}
     numbers = settings | {name: getattr(how, name) for name in ("name", "rtol", "atol", "step_size", "error_norm")}
     numbers["method"] = numbers.pop("name")
-    return {"wgfode": metadata.version("wgfode")} | described | {name: repr(value) for name, value in numbers.items()}
+    return {"wgfode": metadata.version("wgfode")} | {name: repr(value) for name, value in numbers.items()} | described
 
 
 def _checked_times(times: Sequence[float]) -> np.ndarray:
     try:
-        array = np.asarray(list(times), dtype=float)
+        array = np.asarray(None if isinstance(times, str) else list(times), dtype=float)
     except (TypeError, ValueError):
         raise InputError(f"times must be numbers, got {times!r}") from None
     if array.ndim != 1 or array.size == 0:

@@ -16,7 +16,7 @@ PARTED = 2.0
 """Held-out over in-sample residual beyond which a run overfits its driving points."""
 FLOOR = 1e-4
 """The held-out residual that matters, as a share of the largest E|g|² that the run has met."""
-SIGMAS = 3.0
+SIGMAS = 1.5
 """By how many standard errors the two residuals must differ."""
 SLACK = 2.0
 """Relative residual of a linear solve over the one it was to reach, beyond which it stagnates."""
