@@ -7,6 +7,7 @@
 from importlib import metadata as _metadata
 
 from . import maps, potentials, problems
+from .checkpoint import CheckpointError
 from .energies import Energy, Entropy, Interaction, InternalEnergy, PorousMedium, Potential
 from .errors import InputError, IntegrationError, MissingDependencyError, WgfodeError
 from .flow import GradientFlow
@@ -24,6 +25,7 @@ __all__ = [
     "MINRES",
     "Auto",
     "Barenblatt",
+    "CheckpointError",
     "Cholesky",
     "Custom",
     "Eigh",
