@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from wgfode.methods import State
 from wgfode.path import Path, integrate
 from wgfode.schedule import Scheduled
 
-QUICK = {"integrator": "torchdiffeq", "rtol": 1e-5, "atol": 1e-7, "stiffness": False}
+QUICK: dict[str, Any] = {"integrator": "torchdiffeq", "rtol": 1e-5, "atol": 1e-7, "stiffness": False}
 
 
 def quadratic(x):
@@ -31,7 +32,7 @@ def well(x):
 
 
 def flow(**changes):
-    parts = {
+    parts: dict[str, Any] = {
         "map": Affine(2),
         "energy": wgf.Potential(quadratic, convexity=2.0) + wgf.Entropy(),
         "reference": wgf.Gaussian([1.0, 0.0], [[1.0, 0.3], [0.3, 0.5]]),
@@ -102,7 +103,7 @@ def test_an_exact_map_is_left_with_the_integrators_error(rtol: float, atol: floa
 
 
 def test_fixed_euler_steps_are_in_the_bound() -> None:
-    steps = {"method": "euler", "step_size": 0.05}
+    steps: dict[str, Any] = {"method": "euler", "step_size": 0.05}
     ds = wgf.solve(flow(), [0.5], integrator="torchdiffeq", evaluation=128, stiffness=False, **steps)
     exact = OrnsteinUhlenbeck(np.zeros(2), 2 * np.eye(2), 1.0, np.array([1.0, 0.0]), np.array([[1.0, 0.3], [0.3, 0.5]]))
     gap = ds.x.values[-1] - exact.flow_map(0.5, ds.z.values)
@@ -175,8 +176,12 @@ def test_the_convexity_with_functions_of_jax_alone() -> None:
     assert quadratic_convexity(lambda x: jnp.sum(jnp.asarray(x) ** 2, -1), 2) == pytest.approx(2.0)
 
 
-OVERFIT = {"map": Residual(1, width=8), "reference": wgf.Gaussian.standard(1), "points": wgf.MonteCarlo(16, seed=1),
-           "energy": wgf.Potential(well, convexity=-1.0) + 0.5 * wgf.Entropy()}  # fmt: skip
+OVERFIT: dict[str, Any] = {
+    "map": Residual(1, width=8),
+    "reference": wgf.Gaussian.standard(1),
+    "points": wgf.MonteCarlo(16, seed=1),
+    "energy": wgf.Potential(well, convexity=-1.0) + 0.5 * wgf.Entropy(),
+}
 
 
 def test_over_fitting_is_told_in_time(caplog: pytest.LogCaptureFixture) -> None:
@@ -219,12 +224,16 @@ def test_scheduled_points() -> None:
         wgf.solve(flow(points=wgf.Sobol(8, resample_every=0.1)), [0.1], resample="auto", **QUICK)
 
 
-FOLDS = {"map": Basis([lambda z: z**3], 1), "energy": wgf.Potential(lambda x: (x**4).sum(-1)) + 1e-6 * wgf.Entropy(),
-         "reference": wgf.Gaussian.standard(1), "points": wgf.Sobol(64)}  # fmt: skip
+FOLDS: dict[str, Any] = {
+    "map": Basis([lambda z: z**3], 1),
+    "energy": wgf.Potential(lambda x: (x**4).sum(-1)) + 1e-6 * wgf.Entropy(),
+    "reference": wgf.Gaussian.standard(1),
+    "points": wgf.Sobol(64),
+}
 
 
 def test_a_fold_stops_or_warns(caplog: pytest.LogCaptureFixture) -> None:
-    arguments = {"evaluation": 128, "certificate": False} | QUICK
+    arguments: dict[str, Any] = {"evaluation": 128, "certificate": False} | QUICK
     stopped = wgf.solve(flow(**FOLDS), [0.5], **arguments)
     assert "lost injectivity" in stopped.attrs["status"]
     assert stopped.time.values[-1] < 0.5
@@ -252,7 +261,7 @@ def test_a_failing_factorisation_is_counted(integrator: str, caplog: pytest.LogC
 
 
 @pytest.mark.parametrize("solver", [wgf.MINRES(max_steps=1, rtol=1e-8), wgf.LSMR(max_steps=1, rtol=1e-8)])
-def test_a_stagnating_solve_says_so(solver: object, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stagnating_solve_says_so(solver: Any, caplog: pytest.LogCaptureFixture) -> None:
     ds = wgf.solve(flow(solver=solver), [0.02], evaluation=32, **(QUICK | {"rtol": 1e-2}))
     assert "stagnated: relative residual" in caplog.text
     assert "max_steps" in caplog.text

@@ -29,7 +29,7 @@ from wgfode.maps import Affine
 from wgfode.methods import State
 
 TIMES = (0.2, 0.5, 1.0)
-QUICK = {"rtol": 1e-6, "atol": 1e-8, "evaluation": 32, "stiffness": False}
+QUICK: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-8, "evaluation": 32, "stiffness": False}
 
 
 def well(x):
@@ -37,7 +37,7 @@ def well(x):
 
 
 def flow(**changes):
-    parts = {"map": Affine(1), "energy": wgf.Potential(well, convexity=-1.0) + 0.3 * wgf.Entropy(),
+    parts: dict[str, Any] = {"map": Affine(1), "energy": wgf.Potential(well, convexity=-1.0) + 0.3 * wgf.Entropy(),
              "reference": wgf.Gaussian.standard(1), "points": wgf.Sobol(16)}  # fmt: skip
     return wgf.GradientFlow(**(parts | changes))
 

@@ -25,7 +25,7 @@ from wgfode import WgfodeError, storage
 from wgfode.maps import Affine, Basis
 from wgfode.points import Points
 
-QUICK = {"integrator": "torchdiffeq", "rtol": 1e-4, "atol": 1e-12, "evaluation": 16, "stiffness": False}
+QUICK: dict[str, Any] = {"integrator": "torchdiffeq", "rtol": 1e-4, "atol": 1e-12, "evaluation": 16, "stiffness": False}
 FAST = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 MANY = settings(FAST, max_examples=300)
 
@@ -35,7 +35,7 @@ def bowl(x):
 
 
 def flow(**changes: Any) -> wgf.GradientFlow:
-    parts = {"map": Affine(1), "energy": wgf.Potential(bowl, convexity=1.0) + wgf.Entropy(),
+    parts: dict[str, Any] = {"map": Affine(1), "energy": wgf.Potential(bowl, convexity=1.0) + wgf.Entropy(),
              "reference": wgf.Gaussian.standard(1), "points": wgf.Sobol(8)}  # fmt: skip
     return wgf.GradientFlow(**(parts | changes))
 
@@ -114,7 +114,7 @@ def test_any_argument_many(name: str, value: Any) -> None:
     refuses(name, value)
 
 
-WRONG = (None, True, -1, 0, float("nan"), float("inf"), "x", [], [1.0, 0.5], {}, np.zeros((2, 2)), 1j, object())
+WRONG: tuple[Any, ...] = (None, True, -1, 0, float("nan"), float("inf"), "x", [], [1.0, 0.5], {}, np.zeros((2, 2)), 1j, object())
 
 
 @pytest.mark.parametrize("name", SOLVE)
@@ -141,7 +141,7 @@ def test_any_argument_of_solve(name: str, tmp_path: Path, monkeypatch: pytest.Mo
             assert isinstance(result, WgfodeError)
 
 
-TIMES = ([], (), np.array([]), [0], [[0.1]], "1", [None], [1, 1], [2, 1], [np.inf], [-1e-300, 1])
+TIMES: tuple[Any, ...] = ([], (), np.array([]), [0], [[0.1]], "1", [None], [1, 1], [2, 1], [np.inf], [-1e-300, 1])
 
 
 @pytest.mark.parametrize("times", TIMES)
@@ -404,7 +404,7 @@ def test_a_limit_on_file_sizes(tmp_path: Path) -> None:
 
 def test_a_full_disk(tmp_path: Path, dataset: xr.Dataset) -> None:
     """On a tmpfs of 64 kB, where one can be mounted."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(tmp_path)]
     if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("needs the right to mount")
     try:
