@@ -359,7 +359,7 @@ def test_the_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     same(xr.open_dataset(out).load(), xr.open_dataset(tmp_path / "b.nc").load())
     refused = wgfode("run", NAME, *SHORT, "--seed", "5", "--checkpoint", kept, "--resume")
     assert refused.exit_code == 2
-    assert "its points is" in refused.stderr
+    assert "its seed is 0, and here it is 5" in refused.stderr
 
 
 @pytest.mark.parametrize("integrator", ["torchdiffeq", "diffrax"])

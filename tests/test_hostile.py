@@ -114,7 +114,9 @@ def test_any_argument_many(name: str, value: Any) -> None:
     refuses(name, value)
 
 
-WRONG: tuple[Any, ...] = (None, True, -1, 0, float("nan"), float("inf"), "x", [], [1.0, 0.5], {}, np.zeros((2, 2)), 1j, object())
+WRONG: tuple[Any, ...] = (
+    None, True, -1, 0, float("nan"), float("inf"), "x", [], [1.0, 0.5], {}, np.zeros((2, 2)), 1j, object(),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SOLVE)
