@@ -165,7 +165,7 @@ def integrate(
     else:
         controller = diffrax.ConstantStepSize()
     advance = _chunk(f, solver, controller)
-    limit = CHUNK if method.step_size is None else CHUNK * CHUNK
+    limit = min(CHUNK if method.step_size is None else CHUNK * CHUNK, method.max_steps)
 
     for stop in stops:
         while state.time < stop:
@@ -180,7 +180,8 @@ def integrate(
             end, passed = map(np.asarray, solution.ts)
             theta, between = map(np.asarray, solution.ys)
             time, inner = float(end[-1]), max(accepted - 1, 0)
-            if accepted == 0 and not dt > 1e-13 * max(1.0, abs(time)):
+            scale = max(1.0, abs(time))
+            if time - state.time <= 1e-12 * scale and not dt > 1e-9 * scale:  # also where the step is NaN
                 raise IntegrationError(state.time, "the step size vanished")
             state = State(
                 time=float(stop) if time >= float(f.rhs.backend.asarray(stop)) else time,  # which rounds, in float32

@@ -22,7 +22,7 @@ PROBLEM = problems.get("ornstein-uhlenbeck-2d")
 
 
 def flow(**changes) -> wgf.GradientFlow:
-    return replace(PROBLEM.flow, points=wgf.Sobol(64, seed=0), **changes)
+    return replace(PROBLEM.flow, **({"points": wgf.Sobol(64, seed=0)} | changes))
 
 
 def map_error(x: np.ndarray, z: np.ndarray, t: float) -> float:
@@ -39,14 +39,14 @@ class TestTorchdiffeq:
             ("dopri8", None, 1e-5),
             ("dopri5", None, 1e-5),
             ("bosh3", None, 1e-5),
-            ("fehlberg2", None, 1e-5),
+            ("fehlberg2", None, 2e-4),
             ("adaptive_heun", None, 1e-5),
             ("euler", {"step_size": 0.005}, 2e-2),
             ("midpoint", {"step_size": 0.02}, 5e-3),
             ("heun2", {"step_size": 0.02}, 5e-3),
             ("heun3", {"step_size": 0.02}, 1e-3),
             ("rk4", {"step_size": 0.02}, 1e-4),
-            ("explicit_adams", {"step_size": 0.005}, 1e-3),
+            ("explicit_adams", {"step_size": 0.005, "max_order": 4}, 1e-3),
             ("implicit_adams", {"step_size": 0.005}, 1e-3),
             ("scipy_solver", {"solver": "RK45"}, 1e-5),
         ],
@@ -111,7 +111,7 @@ class TestTorchdiffeq:
             y = solver.integrate(torch.tensor([0.0, at], dtype=torch.float64))[-1]
             return abs(float(y) - np.exp(np.sin(at)))
 
-        assert np.log2(error(0.2, 2.0) / error(0.1, 2.0)) == pytest.approx(5, abs=0.6)
+        assert np.log2(error(0.2, 2.0) / error(0.1, 2.0)) > 4.5
         assert np.log2(error(0.2, 1.9) / error(0.1, 1.95)) > 3
 
 
