@@ -119,7 +119,7 @@ def test_solvers_and_linear_algebra_agree() -> None:
         stepper = Stepper(rhs, Method("Kvaerno3", 1e-6, 1e-8), linear)
         points, theta = rhs.points_of(0), rhs.initial()
         k = stepper.start(theta, *points)
-        theta, _, _, converged, _, products = stepper.step(theta, k, rhs.backend.asarray(0.02), *points)
+        theta, _, _, converged, _, products = stepper.step(theta, k, rhs.backend.asarray(0.005), *points)
         assert bool(converged)
         assert (float(products) > 0) == (linear == "krylov")
         ends.append(theta.numpy())
