@@ -130,7 +130,8 @@ class Remember(diffrax.AbstractAdaptiveStepSizeController):
         return end, (state, jnp.asarray(end - t0))
 
     def adapt_step_size(
-        self, t0: Any, t1: Any, y0: Any, y1_candidate: Any, args: Any, y_error: Any, error_order: Any, controller_state: Any
+        self, t0: Any, t1: Any, y0: Any, y1_candidate: Any, args: Any, y_error: Any, error_order: Any,
+        controller_state: Any,
     ) -> Any:  # fmt: skip
         keep, begin, end, jump, state, result = self.inner.adapt_step_size(
             t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state[0]
@@ -219,7 +220,8 @@ def _chunk(f: DiffraxRightHandSide, solver: Any, controller: Any) -> Any:
     saveat = diffrax.SaveAt(subs=saves, controller_state=True, solver_state=True)
 
     def advance(
-        t0: float, t1: float, dt0: float, theta: Array, limit: int, solver_state: Any, controller_state: Any, made_jump: Any
+        t0: float, t1: float, dt0: float, theta: Array, limit: int, solver_state: Any, controller_state: Any,
+        made_jump: Any,
     ) -> diffrax.Solution:  # fmt: skip
         return diffrax.diffeqsolve(
             f.term, solver, t0, t1, dt0, theta,

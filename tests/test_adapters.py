@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 import torchdiffeq
-
-import wgfode as wgf
-from wgfode import InputError, problems
 from wgfode.adapters import diffrax as for_diffrax
 from wgfode.adapters import torchdiffeq as for_torch
 from wgfode.adapters.tsit5 import Tsit5Solver
+
+import wgfode as wgf
+from wgfode import InputError, problems
 
 PROBLEM = problems.get("ornstein-uhlenbeck-2d")
 

@@ -37,7 +37,8 @@ THETA = np.array([1.2, 0.3, -0.1, 0.8, 0.4, -0.2])
 def pushed(backend: Backend, theta: np.ndarray, n: int = 64):
     reference = wgf.Gaussian.standard(2)
     z, w = wgf.Sobol(n, seed=3).draw(reference)
-    return push(backend, Affine(2), reference, backend.asarray(theta), backend.asarray(z), backend.asarray(w), density=True)
+    as_ = backend.asarray
+    return push(backend, Affine(2), reference, as_(theta), as_(z), as_(w), density=True)
 
 
 def value(energy, rho) -> float:
@@ -86,7 +87,8 @@ def test_torch_agrees_with_jax(name: str) -> None:
 def test_a_given_U_is_the_porous_medium(backend: Backend) -> None:
     rho = pushed(backend, THETA)
     np.testing.assert_allclose(
-        backend.to_numpy(InternalEnergy(squared_density).gradient(rho)), backend.to_numpy(PorousMedium(2).gradient(rho)),
+        backend.to_numpy(InternalEnergy(squared_density).gradient(rho)),
+        backend.to_numpy(PorousMedium(2).gradient(rho)),
         rtol=1e-11,
     )  # fmt: skip
 
