@@ -81,7 +81,8 @@ def measure(task: Task, map: wgf.maps.Map, metric: Any, **options: Any) -> dict[
         map=map, energy=task.energy, reference=wgf.Gaussian(task.mean, task.spread**2 * np.eye(2)),
         points=task.points, metric=metric,
     )  # fmt: skip
-    settings = {"integrator": "torchdiffeq", "rtol": 1e-5, "atol": 1e-7, "certificate": False, "stiffness": False}
+    settings: dict[str, Any] = {"integrator": "torchdiffeq", "rtol": 1e-5, "atol": 1e-7}
+    settings |= {"certificate": False, "stiffness": False}
     begin = clock.perf_counter()
     run = wgf.solve(flow, task.times, **(settings | options))
     seconds = clock.perf_counter() - begin

@@ -214,13 +214,13 @@ def worst_covariance(run: Any, one: wgf.GradientFlow) -> tuple[float, float]:
     errors = []
     for t, theta in zip(run["time"].values.tolist(), run["theta"].values, strict=True):
         exact = EXACT.covariance(t)
-        errors.append(np.linalg.norm(covariance(one, theta) - exact) / np.linalg.norm(exact))
+        errors.append(float(np.linalg.norm(covariance(one, theta) - exact) / np.linalg.norm(exact)))
     return min(errors[1:]), max(errors[1:])
 
 
 def test_a_triangular_affine_map_is_wrong_with_relaxed_and_right_with_wasserstein() -> None:
     triangular = Affine(2, structure="lower_triangular")
-    tight = {"rtol": 1e-10, "atol": 1e-12, "evaluation": 64}
+    tight: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-12, "evaluation": 64}
     one = flow(triangular, wgf.Relaxed(), points=wgf.GaussHermite(6))
     least, largest = worst_covariance(wgf.solve(one, [0.1, 0.3, 1.0], **QUIET, **tight), one)
     assert least > 0.14
@@ -271,7 +271,7 @@ def test_fewer_points_than_potentials() -> None:
         (lambda: Kernels(np.zeros(3)), "centres"),
         (lambda: Kernels(np.full((2, 2), np.nan)), "centres"),
         (lambda: Kernels(0), "centres"),
-        (lambda: wgf.Wasserstein(2), "potentials"),
+        (lambda: wgf.Wasserstein(2), "potentials"),  # type: ignore[arg-type]
         (lambda: wgf.Wasserstein(Polynomial(2), threshold=0), "threshold"),
         (lambda: wgf.Wasserstein(Polynomial(2), power=0), "power"),
         (lambda: wgf.Wasserstein(Polynomial(2), form="sparse"), "form"),
