@@ -194,7 +194,11 @@ def well(fast: bool) -> None:
                             energy=wgf.Potential(double_well_potential) + 0.01 * wgf.Entropy(),
                             reference=wgf.Gaussian([0.3], [[0.09]]), points=wgf.Sobol(512, seed=0))  # fmt: skip
     agreement(
-        "Double well, D = 0.01 (metastable), affine ∘ residual (width 20), t ∈ [0, 5], rtol 1e-5", flow, 5.0, 1e-5, None
+        "Double well, D = 0.01 (metastable), affine ∘ residual (width 20), t ∈ [0, 1.5], rtol 1e-5",
+        flow,
+        1.5,
+        1e-5,
+        None,
     )
 
 
