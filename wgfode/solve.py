@@ -36,6 +36,9 @@ INTEGRATORS = ("diffrax", "torchdiffeq", "scipy")
 BOUNDS = ("w2_bound", "w2_bound_error", "w2_bound_integrator")
 UNITS = 100.0
 """Spread of the reference beyond which, or below whose inverse, a run warns of its units."""
+READ_ON_THE_WAY = 1024
+"""The most held-out points for what is read at every step: the bound, over-fitting, folds. An interaction's cost
+grows with their square."""
 MANY_REJECTIONS = 0.3
 """Rejected steps as a share of accepted ones above which a run warns: a rough right-hand side."""
 
@@ -110,7 +113,7 @@ def solve(
     with _double_precision(integrator, dtype):
         adaptive = step_size is None
         f = adapter.right_hand_side(flow, dtype=dtype, device=device, tolerance=1e-2 * rtol if adaptive else 1e-6)
-        gauge = Gauge(f, evaluation, seed)
+        gauge = Gauge(f, min(evaluation, READ_ON_THE_WAY), seed)
         bound = None
         if certificate and (convexity := flow.energy.convexity) is not None:
             tolerances = (rtol, atol) if adaptive else (1e-6, 1e-8)
