@@ -34,8 +34,8 @@ log = logging.getLogger("wgfode")
 
 INTEGRATORS = ("diffrax", "torchdiffeq", "scipy")
 BOUNDS = ("w2_bound", "w2_bound_error", "w2_bound_integrator")
-UNITS = 100.0
-"""Spread of the reference beyond which, or below whose inverse, a run warns of its units."""
+UNITS = {"float64": 1e3, "float32": 1e2}
+"""Spread of the reference beyond which, or below whose inverse, a run is refused for its units."""
 READ_ON_THE_WAY = 1024
 """The most held-out points for what is read at every step: the bound, over-fitting, folds. An interaction's cost
 grows with their square."""
@@ -106,6 +106,12 @@ def solve(
         flow = replace(flow, points=(schedule := Scheduled(flow.points)))
     else:
         schedule = None
+    spread, limit = float(np.sqrt(np.trace(flow.reference.covariance) / flow.dim)), UNITS[dtype]
+    if not 1 / limit <= spread <= limit:
+        raise InputError(
+            f"reference has spread {spread:.2g}, outside {1 / limit:g} … {limit:g} ({dtype}): its parameters then differ "
+            "so much in size that the linear solver loses the small ones. Choose units in which the spread is about 1"
+        )
     if resume and checkpoint is None:
         raise InputError("resume=True needs checkpoint=PATH, the file to resume from")
     place = None if checkpoint is None else checkpoints.check(checkpoint)
@@ -137,11 +143,6 @@ def solve(
                 "initial_error": float(initial_error), "resample": resample,
             }  # fmt: skip
             course.keep(place, _fingerprint(f, how, settings), resume)
-        if not 1 / UNITS < (spread := float(np.sqrt(np.trace(flow.reference.covariance) / flow.dim))) < UNITS:
-            log.warning(
-                "the reference's spread is %.2g: parameters then differ so much in size that the solver's shift, "
-                "relative to all of them, may hide the small ones. Choose units in which it is about 1", spread,
-            )  # fmt: skip
         course.run(progress)
         saved, last = course.saved, course.last
         if last.rejected > MANY_REJECTIONS * max(last.accepted, 1) and last.rejected > 10:

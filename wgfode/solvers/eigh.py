@@ -23,7 +23,7 @@ class Eigh(Solver):
     Raises `InputError` where `shift` is negative or not finite.
     """
 
-    shift: float = 1e-6
+    shift: float = 1e-8
     name = "Eigh"
 
     def __post_init__(self) -> None:
