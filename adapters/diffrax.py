@@ -68,13 +68,13 @@ class DiffraxRightHandSide(Bound):
         thetas = np.asarray(solution.ys)
         kept = np.isfinite(times)
         stats = {name: int(np.asarray(value)) for name, value in solution.stats.items() if value is not None}
-        known = {
+        reasons: Any = diffrax.RESULTS
+        reason = reasons[solution.result]
+        known: dict[str, Any] = {
             "integrator": "diffrax",
             "accepted_steps": stats.get("num_accepted_steps"),
             "rejected_steps": stats.get("num_rejected_steps"),
-            "status": "completed"
-            if bool(solution.result == diffrax.RESULTS.successful)
-            else f"stopped: {diffrax.RESULTS[solution.result]}",
+            "status": "completed" if bool(solution.result == diffrax.RESULTS.successful) else f"stopped: {reason}",
         }
         return self.dataset(times[kept], list(thetas[kept]), evaluation, **(known | attributes))
 
@@ -108,22 +108,18 @@ CHUNK = 16
 class Remember(diffrax.AbstractAdaptiveStepSizeController):
     """A step-size controller whose state also holds the size of the next step, for exact restarts."""
 
+    rtol: Any
+    atol: Any
+    norm: Any
     inner: Any
 
-    @property
-    def rtol(self) -> Any:
-        return self.inner.rtol
-
-    @property
-    def atol(self) -> Any:
-        return self.inner.atol
-
-    @property
-    def norm(self) -> Any:
-        return self.inner.norm
+    @classmethod
+    def around(cls, inner: Any) -> Remember:
+        """`inner` with the memory added."""
+        return cls(inner.rtol, inner.atol, inner.norm, inner)
 
     def wrap(self, direction: Any) -> Remember:
-        return Remember(self.inner.wrap(direction))
+        return Remember.around(self.inner.wrap(direction))
 
     def init(self, terms: Any, t0: Any, t1: Any, y0: Any, dt0: Any, args: Any, func: Any, error_order: Any) -> Any:
         end, state = self.inner.init(terms, t0, t1, y0, dt0, args, func, error_order)
@@ -162,7 +158,7 @@ def integrate(
     if method.step_size is None:
         if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
             raise InputError(f"method {method.name!r} has no error estimate: give step_size")
-        controller: Any = Remember(controller_for(f, method))
+        controller: Any = Remember.around(controller_for(f, method))
     else:
         controller = diffrax.ConstantStepSize()
     advance = _chunk(f, solver, controller)

@@ -113,23 +113,19 @@ class MetricNorm(diffrax.AbstractAdaptiveStepSizeController):
     That is (E|Jδθ|²)^½, against atol + rtol (E|T − ET|²)^½.
     """
 
+    rtol: Any
+    atol: Any
+    norm: Any
     f: Any = eqx.field(static=True)
-    pid: diffrax.PIDController
+    pid: Any
 
-    @property
-    def rtol(self) -> Any:
-        return self.pid.rtol
-
-    @property
-    def atol(self) -> Any:
-        return self.pid.atol
-
-    @property
-    def norm(self) -> Any:
-        return self.pid.norm
+    @classmethod
+    def around(cls, f: DiffraxRightHandSide, pid: Any) -> MetricNorm:
+        """`pid` with the error measured by the flow of `f`."""
+        return cls(pid.rtol, pid.atol, pid.norm, f, pid)
 
     def wrap(self, direction: Any) -> MetricNorm:
-        return MetricNorm(self.f, self.pid.wrap(direction))
+        return MetricNorm.around(self.f, self.pid.wrap(direction))
 
     def init(self, terms: Any, t0: Any, t1: Any, y0: Any, dt0: Any, args: Any, func: Any, error_order: Any) -> Any:
         return self.pid.init(terms, t0, t1, y0, dt0, args, func, error_order)
@@ -158,7 +154,7 @@ def solver_for(f: DiffraxRightHandSide, method: Any) -> FlowESDIRK:
 def controller_for(f: DiffraxRightHandSide, method: Any) -> Any:
     """The step-size controller with the method's tolerances and error norm."""
     pid = diffrax.PIDController(rtol=method.rtol, atol=method.atol)
-    return MetricNorm(f, pid) if method.error_norm == "metric" else pid
+    return MetricNorm.around(f, pid) if method.error_norm == "metric" else pid
 
 
 def evaluations_of(solver_state: Any) -> int:

@@ -60,7 +60,8 @@ class Chord(optx.AbstractRootFinder):
         jacobian = lx.linearise(lx.JacobianLinearOperator(lambda u, a: fn(u, a)[0], y, args, tags=tags))
         size = jnp.asarray(jnp.inf, jnp.result_type(*jax.tree.leaves(y)))
         factors = _constant(self.linear_solver.init(jacobian, options={}))
-        return _State(jacobian, factors, size, size, jnp.asarray(0), optx.RESULTS.successful)
+        done: Any = optx.RESULTS.successful
+        return _State(jacobian, factors, size, size, jnp.asarray(0), done)
 
     def step(self, fn: Any, y: Any, args: Any, options: dict, state: _State, tags: frozenset) -> tuple:
         value, aux = fn(y, args)

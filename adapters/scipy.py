@@ -51,7 +51,7 @@ class ScipyRightHandSide(Bound):
 
     def to_dataset(self, solution: Any, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
         """The dataset of what `solve_ivp` returned."""
-        known = {"integrator": "scipy", "rhs_evaluations": self.evaluations, "status": "completed"}
+        known: dict[str, Any] = {"integrator": "scipy", "rhs_evaluations": self.evaluations, "status": "completed"}
         return self.dataset(solution.t, list(solution.y.T), evaluation, **(known | attributes))
 
 
@@ -112,7 +112,8 @@ def integrate(f: ScipyRightHandSide, state: State, stops: np.ndarray, method: Me
     kind = getattr(scipy.integrate, method.name)
     for stop in map(float, stops):
         while state.time < stop:
-            before, reason, knots = f.evaluations, "", []
+            before, reason = f.evaluations, ""
+            knots: list[Any] = []
             first = None if state.step is None else min(state.step, stop - state.time)
             solver = kind(f, state.time, state.theta, stop, jac=f.jacobian,
                           rtol=method.rtol, atol=method.atol, first_step=first)  # fmt: skip

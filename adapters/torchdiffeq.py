@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,8 +61,9 @@ class TorchRightHandSide(torch.nn.Module, Bound):
         times = np.asarray(torch.as_tensor(t).detach().cpu(), float)
         if theta.ndim != 2 or len(theta) != len(times):
             raise InputError(f"theta must be (T, m) with T={len(times)} times, got shape {tuple(theta.shape)}")
-        known = {"integrator": "torchdiffeq", "rhs_evaluations": self.evaluations, "status": "completed"}
-        return self.dataset(times, list(theta), evaluation, **(known | attributes))
+        known: dict[str, Any] = {"integrator": "torchdiffeq", "status": "completed"}
+        known["rhs_evaluations"] = self.evaluations
+        return self.dataset(times.tolist(), list(theta), evaluation, **(known | attributes))
 
 
 def right_hand_side(
@@ -188,7 +189,8 @@ def _advance(watched: _Watched, theta: Tensor, state: State, stop: float, method
     options = {"step_t": torch.tensor([stop]), "max_num_steps": budget}
     if state.step is not None:
         options["first_step"] = state.step
-    rtol, atol, norm = method.rtol, method.atol, _rms
+    rtol, atol = method.rtol, method.atol
+    norm: Callable[[Tensor], Tensor] = _rms
     if method.error_norm == "metric":
         measure = scaled(watched.f.rhs, "metric", rtol, atol)
         points = watched.f.rhs.points_of(watched.f.rhs.flow.points.segment(state.time))

@@ -89,7 +89,7 @@ class Case:
 def named(name: str, limits: Sequence[Limit], **more: Any) -> Case:
     """The case of a named problem."""
     problem = problems.get(name)
-    known = {"make_exact": lambda: problem.exact, "rtol": problem.rtol, "atol": problem.atol}
+    known: dict[str, Any] = {"make_exact": lambda: problem.exact, "rtol": problem.rtol, "atol": problem.atol}
     return Case(name, problem.flow, problem.times, tuple(limits), **(known | more))
 
 

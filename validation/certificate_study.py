@@ -64,7 +64,9 @@ def rows(
     name: str, flow: GradientFlow, exact: Any, times: tuple[float, ...], rtol: float = 1e-6, **arguments: Any
 ) -> Iterator[Row]:
     """The rows of one run, one an output time."""
-    chosen = {"integrator": "torchdiffeq", "evaluation": 2048, "stiffness": False, "rtol": rtol, "atol": rtol / 100}
+    chosen: dict[str, Any] = {
+        "integrator": "torchdiffeq", "evaluation": 2048, "stiffness": False, "rtol": rtol, "atol": rtol / 100,
+    }  # fmt: skip
     dataset = solve(flow, times, **(chosen | arguments))
     weights, z = dataset["weight"].values, dataset["z"].values
     points = f"{type(flow.points).__name__} {flow.points.size(flow.dim)}"

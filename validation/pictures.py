@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -101,15 +102,17 @@ def errors(outcomes: Sequence[Outcome]) -> Figure:
     for axis, name in zip(axes, names, strict=True):
         colours = iter(COLOURS)
         for i, outcome in enumerate(outcomes):
-            thin = {"linewidth": 4.0 - 2.5 * (i > 0), "markersize": 9 - 4 * (i > 0)}  # the runs lie on each other
+            # the runs lie on each other
+            thin: dict[str, Any] = {"linewidth": 4.0 - 2.5 * (i > 0), "markersize": 9 - 4 * (i > 0)}
             for against, found in outcome.figures.items():
                 if name not in found:
                     continue
                 later = found.isel(time=found["time"].values > 0)
-                style = {"color": next(colours), "marker": MARKERS[list(outcome.figures).index(against)]}
+                marker = MARKERS[list(outcome.figures).index(against)]
+                style: dict[str, Any] = {"color": next(colours), "marker": marker}
                 t, label = later["time"], f"{outcome.integrator} against {against}"
-                axis.plot(t, positive_only(later[name]), label=label, **style, **thin)
-                axis.plot(t, positive_only(later[f"{name}_floor"]), ":", color=style["color"])
+                axis.plot(t, positive_only(later[name].values), label=label, **style, **thin)
+                axis.plot(t, positive_only(later[f"{name}_floor"].values), ":", color=style["color"])
         own = next((o.figures["grid"] for o in outcomes if f"{name}_reference" in o.figures.get("grid", ())), None)
         if own is not None:
             own = own.isel(time=own["time"].values > 0)
