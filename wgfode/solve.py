@@ -110,7 +110,7 @@ def solve(
     if not 1 / limit <= spread <= limit:
         raise InputError(
             f"reference has spread {spread:.2g}, outside {1 / limit:g} … {limit:g} ({dtype}): the parameters then "
-            "differ so much in size that the linear solver loses the small ones. Choose units in which the spread is about 1"
+            "differ so much in size that the linear solver loses the small ones. Choose units in which it is about 1"
         )
     if resume and checkpoint is None:
         raise InputError("resume=True needs checkpoint=PATH, the file to resume from")
