@@ -53,14 +53,21 @@ class DiffraxRightHandSide(Bound):
         points, rhs = self.rhs.flow.points, self.rhs
         if points.resample_every is None:
             return rhs.points_of(0)
-        # the points of a segment come from the host; they are data, so nothing is differentiated
+        # The points of a segment come from the host. They are data: nothing is differentiated. They travel as bits, since
+        # the callback's thread does not know of a local x64 context, and would round float64 to float32.
+        t = jax.lax.stop_gradient(jnp.asarray(t, float))
         shapes = jax.eval_shape(lambda: rhs.points_of(0))
-        return jax.pure_callback(
-            lambda time: tuple(map(np.asarray, rhs.points_of(points.segment(float(time))))),
-            shapes,
-            jax.lax.stop_gradient(t),
-            vmap_method="sequential",
-        )
+        words = () if rhs.backend.dtype == "float32" else (2,)
+
+        def draw(bits: Any) -> tuple[np.ndarray, ...]:
+            time = np.asarray(bits).reshape(-1).view(t.dtype)[0]
+            parts = (part.astype(rhs.backend.dtype) for part in rhs.drawn(points.segment(time)))
+            return tuple(np.ascontiguousarray(part).view(np.uint32).reshape(part.shape + words) for part in parts)
+
+        wires = [jax.ShapeDtypeStruct(shape.shape + words, np.uint32) for shape in shapes]
+        bits = jax.pure_callback(draw, wires, jax.lax.bitcast_convert_type(t, jnp.uint32), vmap_method="sequential")
+        z, weights = (jax.lax.bitcast_convert_type(part, rhs.backend.dtype) for part in bits)
+        return z, weights
 
     def to_dataset(self, solution: diffrax.Solution, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
         """The dataset of a `diffrax.Solution` that was saved at times or steps (padding is dropped)."""

@@ -171,6 +171,23 @@ class TestDiffrax:
         with jax.enable_x64(False), pytest.raises(InputError, match="jax_enable_x64"):
             for_diffrax.right_hand_side(flow())
 
+    def test_resampling_where_x64_is_on_in_a_local_context_only(self) -> None:
+        """The points come through a callback, whose thread sees the global switch."""
+        moving = flow(points=wgf.MonteCarlo(100, seed=0, resample_every=0.05))
+        jax.config.update("jax_enable_x64", False)
+        try:
+            ds = wgf.solve(moving, [0.1], evaluation=64, stiffness=False, certificate=False)
+        finally:
+            jax.config.update("jax_enable_x64", True)
+        assert ds.attrs["status"] == "completed"
+        assert map_error(ds.x.values[-1], ds.z.values, 0.1) < 1e-5
+
+    def test_segments_are_those_of_the_points(self) -> None:
+        f = for_diffrax.right_hand_side(flow(points=wgf.MonteCarlo(8, seed=0, resample_every=0.1)))
+        for t in (0.0, 0.1, np.nextafter(0.3, 0), 0.3, 0.7, 0.75):
+            expected, _ = f.rhs.points_of(f.rhs.flow.points.segment(t))
+            np.testing.assert_array_equal(f._points_at(t)[0], expected)
+
     def test_solve_leaves_the_global_switch_alone(self) -> None:
         with jax.enable_x64(False):
             ds = wgf.solve(flow(), [0.05], evaluation=16)

@@ -54,11 +54,12 @@ class RightHandSide:
 
     def points_of(self, segment: int) -> tuple[Array, Array]:
         """The points (N, d) and weights (N,) that drive the flow in a segment between resampling times."""
-        z, weights = self._draw(segment)
+        z, weights = self.drawn(segment)
         return self.backend.asarray(z), self.backend.asarray(weights)
 
     @lru_cache(maxsize=2)  # noqa: B019 - a right-hand side lives as long as its run
-    def _draw(self, segment: int) -> tuple[np.ndarray, np.ndarray]:
+    def drawn(self, segment: int) -> tuple[np.ndarray, np.ndarray]:
+        """`points_of` as numpy arrays, float64."""
         return self.flow.points.draw(self.flow.reference, segment)
 
     def pushed(self, theta: Array, z: Array, weights: Array, *, score: bool = True) -> Pushed:
