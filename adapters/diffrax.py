@@ -53,7 +53,7 @@ class DiffraxRightHandSide(Bound):
         points, rhs = self.rhs.flow.points, self.rhs
         if points.resample_every is None:
             return rhs.points_of(0)
-        # The points of a segment come from the host. They are data: nothing is differentiated. They travel as bits, since
+        # The points of a segment come from the host. They are data: nothing is differentiated; and bits, since
         # the callback's thread does not know of a local x64 context, and would round float64 to float32.
         t = jax.lax.stop_gradient(jnp.asarray(t, float))
         shapes = jax.eval_shape(lambda: rhs.points_of(0))
