@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import diffrax
 import jax
@@ -18,6 +19,8 @@ from wgfode.adapters.tsit5 import Tsit5Solver
 import wgfode as wgf
 from wgfode import InputError, problems
 
+# without what these tests do not look at, and jax would compile
+solve = partial(wgf.solve, stiffness=False, certificate=False)
 PROBLEM = problems.get("ornstein-uhlenbeck-2d")
 
 
@@ -176,7 +179,7 @@ class TestDiffrax:
         moving = flow(points=wgf.MonteCarlo(100, seed=0, resample_every=0.05))
         jax.config.update("jax_enable_x64", False)
         try:
-            ds = wgf.solve(moving, [0.1], evaluation=64, stiffness=False, certificate=False)
+            ds = solve(moving, [0.1], evaluation=64)
         finally:
             jax.config.update("jax_enable_x64", True)
         assert ds.attrs["status"] == "completed"
@@ -190,7 +193,7 @@ class TestDiffrax:
 
     def test_solve_leaves_the_global_switch_alone(self) -> None:
         with jax.enable_x64(False):
-            ds = wgf.solve(flow(), [0.05], evaluation=16)
+            ds = solve(flow(), [0.05], evaluation=16)
             assert ds.theta.dtype == np.float64
             assert not jax.config.jax_enable_x64
 
@@ -198,7 +201,7 @@ class TestDiffrax:
 def test_the_same_method_with_either_integrator() -> None:
     """Tsit5 takes the same first step, so the runs agree to far below their tolerance."""
     runs = [
-        wgf.solve(flow(), [0.1, 0.3], integrator=name, method="tsit5", rtol=1e-7, atol=1e-9, evaluation=64)
+        solve(flow(), [0.1, 0.3], integrator=name, method="tsit5", rtol=1e-7, atol=1e-9, evaluation=64)
         for name in ("diffrax", "torchdiffeq")
     ]
     np.testing.assert_allclose(runs[0].theta, runs[1].theta, atol=1e-7)
@@ -208,7 +211,7 @@ def test_the_same_method_with_either_integrator() -> None:
 @pytest.mark.parametrize("integrator", ["diffrax", "torchdiffeq"])
 class TestSolve:
     def test_fixed_steps(self, integrator: str) -> None:
-        ds = wgf.solve(flow(), [0.1, 0.3], integrator=integrator, method="Euler", step_size=0.005, evaluation=64)
+        ds = solve(flow(), [0.1, 0.3], integrator=integrator, method="Euler", step_size=0.005, evaluation=64)
         assert ds.attrs["accepted_steps"] == 60
         assert ds.attrs["rhs_evaluations"] == 60
         assert ds.attrs["status"] == "completed"
@@ -221,7 +224,7 @@ class TestSolve:
 
         moving = flow(energy=wgf.Potential(trap))
         moving = replace(moving, reference=wgf.Gaussian([0.0, 0.0], 0.1 * np.eye(2)))
-        ds = wgf.solve(moving, [0.05, 0.1, 5.0], integrator=integrator, evaluation=64)
+        ds = solve(moving, [0.05, 0.1, 5.0], integrator=integrator, evaluation=64)
         assert ds.attrs["status"].startswith("stopped at t=")
         assert "not finite" in ds.attrs["status"]
         assert ds.sizes["time"] >= 3
@@ -229,14 +232,14 @@ class TestSolve:
 
     def test_lost_injectivity_stops(self, integrator: str) -> None:
         """Anti-diffusive data: the affine map is pushed through a singular matrix by a coarse Euler step."""
-        ds = wgf.solve(flow(), [0.5, 5.0], integrator=integrator, method="Euler", step_size=0.5, evaluation=64)
+        ds = solve(flow(), [0.5, 5.0], integrator=integrator, method="Euler", step_size=0.5, evaluation=64)
         assert "injectivity" in ds.attrs["status"] or "finite" in ds.attrs["status"]
 
     def test_max_steps(self, integrator: str) -> None:
-        ds = wgf.solve(flow(), [0.1, 1.0], integrator=integrator, max_steps=5, evaluation=64)
+        ds = solve(flow(), [0.1, 1.0], integrator=integrator, max_steps=5, evaluation=64)
         assert "max_steps=5" in ds.attrs["status"]
 
     def test_resampling(self, integrator: str) -> None:
         moving = flow(points=wgf.MonteCarlo(100, seed=0, resample_every=0.1))
-        ds = wgf.solve(moving, [0.25], integrator=integrator, evaluation=64)
+        ds = solve(moving, [0.25], integrator=integrator, evaluation=64)
         assert map_error(ds.x.values[-1], ds.z.values, 0.25) < 1e-5
