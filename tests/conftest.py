@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# one process a core: threads of their own only get in each other's way
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import jax
 import pytest
 
