@@ -175,12 +175,14 @@ def integrate(
         while state.time < stop:
             # every chunk starts from the state alone, so that a run resumed there makes the same steps; it costs
             # `to_start` right-hand sides a chunk
-            memory = _start(f, solver, controller, state, float(stop), method)
-            dt = method.step_size or float(memory[1][1])
+            span = float(stop) - state.time
+            fixed = None if method.step_size is None else span / method.count(span)
+            memory = _start(f, solver, controller, state, float(stop), fixed)
+            dt = fixed or float(memory[1][1])
             solution = advance(state.time, stop, dt, f.rhs.backend.asarray(state.theta), limit, *memory)
             steps = int(solution.stats["num_steps"])
             accepted = int(solution.stats["num_accepted_steps"])
-            dt = method.step_size or float(solution.controller_state[1])
+            dt = fixed or float(solution.controller_state[1])
             end, passed = map(np.asarray, solution.ts)
             theta, between = map(np.asarray, solution.ys)
             time, inner = float(end[-1]), max(accepted - 1, 0)
@@ -204,13 +206,13 @@ def integrate(
 
 
 def _start(
-    f: DiffraxRightHandSide, solver: Any, controller: Any, state: State, stop: float, method: Method
+    f: DiffraxRightHandSide, solver: Any, controller: Any, state: State, stop: float, fixed: float | None
 ) -> tuple[Any, Any, Any]:
     """The solver's and the controller's memory at the start of a stretch (which may be a resampling time)."""
     t0, t1 = jnp.asarray(state.time), jnp.asarray(stop)
     theta = f.rhs.backend.asarray(state.theta)
     solver_state = solver.init(f.term, t0, t1, theta, None)
-    dt0 = method.step_size or state.step
+    dt0 = fixed or state.step
     _, controller_state = controller.init(
         f.term, t0, t1, theta, None if dt0 is None else jnp.asarray(dt0), None, solver.func, solver.error_order(f.term)
     )

@@ -2,14 +2,13 @@
 
 diffrax 0.7.2's own (`VeryChord`) takes "not yet converged after two iterations" for divergence, waits for a
 contraction rate that cannot be measured once the increment is rounding error, and stops gradients through
-what is no array in the state of a matrix-free linear solver, which raises. `needed()` tells whether the
-installed diffrax is one of those versions.
+what is no array in the state of a matrix-free linear solver, which raises. tests/test_implicit.py runs both side
+by side: once diffrax's own does as well there, this file can go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any
 
 import equinox as eqx
@@ -22,12 +21,6 @@ Array = Any
 
 KAPPA = 1e-2
 """What may be left of the error, in units of the tolerance."""
-
-
-def needed() -> bool:
-    """Whether diffrax's own root finder is to be replaced: in every version up to 0.7.2."""
-    numbers = metadata.version("diffrax").split(".")[:3]
-    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in numbers) <= (0, 7, 2)
 
 
 class _State(eqx.Module):

@@ -177,11 +177,12 @@ def _advance(watched: _Watched, theta: Tensor, state: State, stop: float, method
         if (stop - state.time) / method.step_size > budget:
             raise AssertionError("max_num_steps")
         watched.accepted = watched.limit  # of a chunk that pauses
+        # torchdiffeq's own grid ends in a step of rounding size where the span is a multiple of the step
+        grid = torch.linspace(state.time, stop, method.count(stop - state.time) + 1, dtype=torch.float64)
         with warnings.catch_warnings():  # of the callbacks that fixed steps have no use for
             warnings.filterwarnings("ignore", message=".*does not support callbacks")
-            theta = torchdiffeq.odeint(
-                watched, theta, times, method=FIXED[method.name], options={"step_size": method.step_size}
-            )[-1]
+            options: dict[str, Any] = {"grid_constructor": lambda *_: grid}
+            theta = torchdiffeq.odeint(watched, theta, times, method=FIXED[method.name], options=options)[-1]
         watched.accepted = len(watched.knots) + 1
         return theta
     if method.name not in ADAPTIVE:

@@ -243,3 +243,11 @@ class TestSolve:
         moving = flow(points=wgf.MonteCarlo(100, seed=0, resample_every=0.1))
         ds = solve(moving, [0.25], integrator=integrator, evaluation=64)
         assert map_error(ds.x.values[-1], ds.z.values, 0.25) < 1e-5
+
+    def test_fixed_steps_have_no_slivers(self, integrator: str) -> None:
+        """Output times, resampling times and multiples of the step differ by rounding: they are one time."""
+        moving = flow(points=wgf.MonteCarlo(16, seed=0, resample_every=0.005))
+        times = np.linspace(0, 0.3, 16)[1:].tolist()
+        ds = solve(moving, times, integrator=integrator, method="Euler", step_size=0.005, evaluation=64)
+        assert ds.attrs["accepted_steps"] == ds.attrs["rhs_evaluations"] == 60
+        assert ds.time.values.tolist() == [0.0, *times]

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from wgfode.backend import load
 from wgfode.errors import InputError
-from wgfode.solvers import LSMR, MINRES, Auto, Cholesky, Eigh, NormalProblem, Solution, Solver
+from wgfode.solvers import LSMR, MINRES, Auto, Cholesky, Eigh, NormalProblem, Nystrom, Solution, Solver
 from wgfode.solvers.eigh import inverse_filter
 
 ROWS, SIZE = 60, 24
-SOLVERS = [Cholesky(), Eigh(), MINRES(), LSMR(), Auto()]
+SOLVERS = [Cholesky(), Eigh(), MINRES(), LSMR(), Nystrom(shift=1e-8, rank=8), Auto()]
 UNSHIFTED = [Cholesky(shift=0), Eigh(shift=0), MINRES(shift=0), LSMR(shift=0)]
-KRYLOV = [MINRES, LSMR]
+KRYLOV = [MINRES, LSMR, Nystrom]
 EPS = {"float64": 2.2e-16, "float32": 1.2e-7}
 by_name = {"ids": lambda value: getattr(value, "name", None)}
 
@@ -103,7 +103,7 @@ def test_unique_solution(backend, solver, kind, start):
     condition = np.linalg.cond(matrix) ** 2
     assert relative_error(xi, true) < 2 * max(1e-10, 1e3 * EPS["float64"]) * condition
     assert residual <= max(1e-10, 20 * EPS["float64"] * condition if "E" in solver.name else 0)
-    assert (steps > 0) == isinstance(solver, MINRES | LSMR)
+    assert (steps > 0) == isinstance(solver, MINRES | LSMR | Nystrom)
 
 
 @pytest.mark.parametrize("solver", [*UNSHIFTED, *SOLVERS], ids=str)
@@ -133,7 +133,9 @@ def test_unreachable_tolerance_in_float32(backend, solver):
     assert residual < 1e-5
 
 
-@pytest.mark.parametrize("solver", [Cholesky(1e-3), MINRES(shift=1e-3), LSMR(shift=1e-3)], **by_name)
+@pytest.mark.parametrize(
+    "solver", [Cholesky(1e-3), MINRES(shift=1e-3), LSMR(shift=1e-3), Nystrom(shift=1e-3)], **by_name
+)
 @pytest.mark.parametrize("kind", ["regular", "singular", "ill"])
 def test_shifted_solution(backend, solver, kind):
     matrix, target = example(kind)
@@ -226,7 +228,7 @@ def test_reported_residual_is_true(backend, solver, kind, start):
     if getattr(solver, "max_steps", None) == 3:  # too few, and said so
         assert steps == 3
         assert residual > 1e-6
-    elif isinstance(solver, MINRES | LSMR):
+    elif isinstance(solver, MINRES | LSMR | Nystrom):
         assert residual <= 1e-10
         assert 3 < steps <= 500
 
@@ -234,8 +236,9 @@ def test_reported_residual_is_true(backend, solver, kind, start):
 @pytest.mark.parametrize("kind", KRYLOV, ids=lambda kind: kind.name)
 def test_rtol_overrides_the_tolerance(backend, kind):
     matrix, target = example("regular")
-    _, loose, few = solve(backend, kind(rtol=1e-2), matrix, target, tolerance=1e-12)
-    _, tight, many = solve(backend, kind(rtol=1e-9), matrix, target, tolerance=1e-1)
+    of_rank = {"rank": 4} if kind is Nystrom else {}
+    _, loose, few = solve(backend, kind(rtol=1e-2, **of_rank), matrix, target, tolerance=1e-12)
+    _, tight, many = solve(backend, kind(rtol=1e-9, **of_rank), matrix, target, tolerance=1e-1)
     assert tight <= 1e-9 < loose <= 1e-2
     assert few < many
 
@@ -393,7 +396,7 @@ def test_auto_picks_by_size(size, rows, has_target, name):
         st.floats(max_value=-1e-300), st.just(float("nan")), st.just(float("inf")), st.text(max_size=3)
     )
 )
-@pytest.mark.parametrize("kind", [Cholesky, Eigh, MINRES, LSMR])
+@pytest.mark.parametrize("kind", [Cholesky, Eigh, MINRES, LSMR, Nystrom])
 def test_shift_is_checked(kind, value):
     if isinstance(value, str) and value.strip().isdecimal():
         return
@@ -493,7 +496,7 @@ THETA = np.array([0.3, -0.2, 0.5])
 
 
 @pytest.mark.parametrize(
-    "solver", [Cholesky(shift=1e-2), Eigh(), MINRES(shift=1e-2), LSMR(shift=1e-2)], **by_name
+    "solver", [Cholesky(shift=1e-2), Eigh(), MINRES(shift=1e-2), LSMR(shift=1e-2), Nystrom(shift=1e-2)], **by_name
 )
 def test_implicit_derivatives(solver):
     """Forward and reverse mode under jit and vmap, against central differences and each other."""
@@ -507,7 +510,7 @@ def test_implicit_derivatives(solver):
     values, (residuals, steps) = jit(jax.vmap(lambda theta: natural(solver, backend, theta)))(points)
     assert np.all(np.asarray(residuals) < 1e-11)
     assert steps.dtype == np.int32
-    assert np.all((np.asarray(steps) > 0) == isinstance(solver, MINRES | LSMR))
+    assert np.all((np.asarray(steps) > 0) == isinstance(solver, MINRES | LSMR | Nystrom))
     differences = np.asarray(values[:3] - values[3:]).T / (2 * step)
     close = partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-8)
 

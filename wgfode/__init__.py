@@ -15,7 +15,7 @@ from .metrics import Relaxed
 from .points import GaussHermite, MonteCarlo, Sobol
 from .references import Barenblatt, Custom, Gaussian, Uniform
 from .solve import solve
-from .solvers import LSMR, MINRES, Auto, Cholesky, Eigh
+from .solvers import LSMR, MINRES, Auto, Cholesky, Eigh, Nystrom
 from .wasserstein import Wasserstein
 
 __version__ = _metadata.version("wgfode")
@@ -40,6 +40,7 @@ __all__ = [
     "InternalEnergy",
     "MissingDependencyError",
     "MonteCarlo",
+    "Nystrom",
     "PorousMedium",
     "Potential",
     "Relaxed",

@@ -32,6 +32,9 @@ REPORT = 16
 WRITE_EVERY = 1.0
 """Least seconds between two checkpoints; one is also written at every output time and at the end."""
 
+SAME_TIME = 1e-12
+"""Relative distance within which a state's time is a stop's."""
+
 Integrate = Callable[[State, np.ndarray], Iterator[State]]
 """(state, stops) ↦ the states of the run that goes on from there."""
 
@@ -157,13 +160,14 @@ class Course:
         """Save, measure and write what is due at a state."""
         if self.certificate is not None:
             self.certificate.follow(state)
-        stop = bool(np.isclose(self.stops, state.time, rtol=1e-12, atol=0).any())
+        stop = bool(np.isclose(self.stops, state.time, rtol=SAME_TIME, atol=0).any())
         if not stop and state.accepted - self._reported < REPORT:
             return
         self._reported = state.accepted
         readings = [] if self.certificate is None else self.certificate.settle()
-        if output := self._output_due():
-            self._save(state)
+        output = self._output_due()
+        if output is not None:
+            self._save(state, output)
         if not readings:
             readings = [(state.time, self.gauge(state.theta, self.gauge.segment(state.time)))]
         parted = any([self.watch(time, reading) for time, reading in readings])
@@ -171,15 +175,15 @@ class Course:
             self.schedule.begins.append(state.time)
             self._restart = True
             log.info("fresh points from t=%.6g", state.time)
-        self._write(force=output)
+        self._write(force=output is not None)
 
-    def _output_due(self) -> bool:
-        """Whether the last state belongs to an output time and is not saved yet."""
-        time = self.last.time
-        return time > self.saved[-1].time and bool(np.isclose(self.times, time, rtol=1e-12, atol=0).any())
+    def _output_due(self) -> float | None:
+        """The output time to which the last state belongs, where that is not saved yet."""
+        near = self.times[np.isclose(self.times, self.last.time, rtol=SAME_TIME, atol=0)]
+        return float(near[0]) if near.size and near[0] > self.saved[-1].time else None
 
-    def _save(self, state: State) -> None:
-        self.saved.append(State(state.time, state.theta))
+    def _save(self, state: State, time: float) -> None:
+        self.saved.append(State(time, state.theta))
         self.bounds.append(self._bound())
 
     def _bound(self) -> tuple[float, ...]:
@@ -189,8 +193,9 @@ class Course:
     def _finish(self) -> None:
         if self.certificate is not None:
             self.certificate.settle()
-        if self._output_due():
-            self._save(self.last)
+        output = self._output_due()
+        if output is not None:
+            self._save(self.last, output)
         self._write(force=True)
         if self.status == "completed":
             return
@@ -200,8 +205,8 @@ class Course:
             horizon = float(self.times[-1]) - self.last.time if sudden else 0.0
             self.status += explain(self.f.rhs, self.last.time, self.last.theta, horizon)
         log.error(self.status)
-        if self.last.time > self.saved[-1].time:
-            self._save(self.last)
+        if self.last.time > self.saved[-1].time * (1 + SAME_TIME):
+            self._save(self.last, self.last.time)
 
     def _write(self, force: bool = False, careful: bool = False) -> None:
         """Write a checkpoint if one is due. A disk that refuses does not end a run, unless it has only begun."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,11 @@ class Method:
         elif self.name in SEMI_IMPLICIT:
             raise InputError(f"method {self.name!r} has fixed steps: give step_size")
         positive_int("max_steps", self.max_steps)
+
+    def count(self, span: float) -> int:
+        """How many equal steps of at most `step_size` (up to rounding) fill `span`: none is a sliver."""
+        assert self.step_size is not None
+        return max(1, math.ceil(span / self.step_size * (1 - 1e-9)))
 
     def fits(self, dtype: str) -> None:
         """Raise `InputError` where `rtol` asks for more than `dtype` holds."""

@@ -12,7 +12,6 @@ of G, and the equation would have no solution near θ_k for any useful h. ("ener
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -135,7 +134,7 @@ def march(
     assert method.step_size is not None, "Method sees to it"
     for stop in stops:
         span = float(stop) - state.time
-        count = max(1, math.ceil(span / method.step_size - 1e-9))
+        count = method.count(span)
         begin, h = state.time, span / count
         points = rhs.points_of(rhs.flow.points.segment(begin))
         for index in range(count):

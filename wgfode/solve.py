@@ -18,7 +18,7 @@ from . import checkpoint as checkpoints
 from . import stiffness as _stiffness
 from .bound import Bound
 from .certificate import Certificate, absent
-from .course import Course
+from .course import SAME_TIME, Course
 from .dataset import add
 from .errors import InputError, choice, positive_int, real, whole
 from .fingerprint import describe
@@ -133,7 +133,7 @@ def solve(
             f,
             lambda state, stops: _stiffness.automatic(f.rhs, integrate, state, stops, how, methods.append)
             if how.name == AUTO else integrate(state, stops, how),
-            times_, np.union1d(times_[1:], f.jump_times(0.0, times_[-1])), gauge, bound, schedule,
+            times_, _stops(times_[1:], f.jump_times(0.0, times_[-1])), gauge, bound, schedule,
             stop_on_fold=on_fold == "stop", notes=methods,
         )  # fmt: skip
         if place is not None:
@@ -200,6 +200,12 @@ def _fingerprint(f: Bound, how: Method, settings: dict[str, Any]) -> dict[str, s
     numbers = settings | {name: getattr(how, name) for name in ("name", "rtol", "atol", "step_size", "error_norm")}
     numbers["method"] = numbers.pop("name")
     return {"wgfode": metadata.version("wgfode")} | {name: repr(value) for name, value in numbers.items()} | described
+
+
+def _stops(times: np.ndarray, jumps: np.ndarray) -> np.ndarray:
+    """Where a run must stop: at output times and jumps. A jump within rounding of an output time stands for it."""
+    met = np.isclose(times[:, None], jumps, rtol=SAME_TIME, atol=0).any(axis=1)
+    return np.union1d(times[~met], jumps)
 
 
 def _checked_times(times: Sequence[float]) -> np.ndarray:

@@ -28,7 +28,7 @@ import numpy as np
 from .derivative import Linearization
 from .errors import InputError, choice
 from .rhs import RightHandSide
-from .solvers import Cholesky
+from .solvers import Cholesky, Nystrom
 from .solvers.iterative import Krylov
 
 Array = Any
@@ -54,7 +54,7 @@ class StageEquation:
         if not self.shifted and not getattr(rhs.solver, "differentiable", True):
             raise InputError(
                 f"solver {rhs.solver!r} is not differentiable, and an implicit method needs the derivative of "
-                "the right-hand side: use Cholesky, Eigh, MINRES, LSMR or Auto, or an explicit method"
+                "the right-hand side: use Cholesky, Eigh, MINRES, LSMR, Nystrom or Auto, or an explicit method"
             )
 
     @property
@@ -68,7 +68,7 @@ class StageEquation:
 
     def defect(self, here: Linearization, theta: Array, k: Array) -> Array:
         """k − f(θ), (m,): what is to vanish."""
-        problem = self.rhs.problem(theta, here.z, here.weights)
+        problem = self.rhs.problem(theta, here.z, here.weights).near(here.problem)
         return k + self.rhs.solver.solve(problem, self.rhs.tolerance, start=-k).xi
 
     def product(self, here: Linearization, k: Array, step: Array) -> Callable[[Array], Array]:
@@ -93,7 +93,9 @@ class StageEquation:
         return lambda v: solve(gram @ v)
 
     def preconditioner(self, here: Linearization) -> Callable[[Array], Array]:
-        """For M in the Krylov method: (G + σ)⁻¹ where the flow's solver factorises G, else nothing."""
+        """For M in the Krylov method: (G + σ)⁻¹, as far as the flow's solver knows it without an iteration."""
+        if isinstance(self.rhs.solver, Nystrom):
+            return self.rhs.solver.preconditioner(here.problem)
         if not isinstance(self.rhs.solver, Cholesky):
             return lambda v: v
         identity = self.rhs.backend.asarray(np.eye(here.problem.size))

@@ -74,10 +74,16 @@ class NormalProblem:
     def with_rhs(self, rhs: Array) -> NormalProblem:
         """The same G with another right-hand side (m,), and no target; a G already formed is kept."""
         other = replace(self, rhs=rhs, target=None)
-        for key in ("gram", "mean_diagonal"):
+        for key in ("gram", "mean_diagonal", "sketch"):
             if key in self.__dict__:
                 other.__dict__[key] = self.__dict__[key]
         return other
+
+    def near(self, other: NormalProblem) -> NormalProblem:
+        """This problem, preconditioned as `other`, whose G is close to this one's."""
+        if "sketch" in other.__dict__:
+            self.__dict__["sketch"] = other.__dict__["sketch"]
+        return self
 
     @property
     def size(self) -> int:
