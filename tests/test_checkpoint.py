@@ -83,9 +83,13 @@ def kill_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ("torchdiffeq", {"method": "Kvaerno5"}),
         ("torchdiffeq", {"resample": "auto", "flow": flow(points=wgf.MonteCarlo(6, seed=2))}),
         ("torchdiffeq", {"flow": flow(points=wgf.Sobol(16, resample_every=0.3))}),
+        ("torchdiffeq", {"method": "auto"}),
+        ("scipy", {"method": "BDF"}),
         ("diffrax", {}),
+        pytest.param("diffrax", {"method": "Kvaerno3"}, marks=pytest.mark.slow),
     ],
-    ids=["torch", "fixed steps", "implicit", "auto resampling", "resampling", "diffrax"],
+    ids=["torch", "fixed steps", "implicit", "auto resampling", "resampling", "auto", "scipy", "diffrax",
+         "diffrax implicit"],
 )
 def test_resumed_is_undisturbed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, integrator: str, changes: dict

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from wgfode.adapters import diffrax as diffrax_adapter
+from wgfode.adapters import torchdiffeq as torch_adapter
 from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
@@ -201,6 +202,30 @@ def test_auto_chooses_and_switches() -> None:
     ds = wgf.solve(stiff, [0.5], integrator="torchdiffeq", method="auto", rtol=1e-3, atol=1e-5, evaluation=64)
     assert ds.attrs["methods"].startswith("t=0: Kvaerno5")
     assert ds.attrs["status"] == "completed"
+
+
+def test_auto_goes_on_as_if_it_had_never_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From any state, with the notes up to there; that it switches is forced by a threshold that falls."""
+    from wgfode import stiffness
+    from wgfode.backend import load
+
+    flow, _ = ornstein_uhlenbeck(1e3)
+    rhs = RightHandSide(flow, load("torch"), 1e-8)
+    monkeypatch.setattr(stiffness, "LOOK", 8)
+    monkeypatch.setattr(stiffness, "choose", lambda rhs, radius, span, now=None: "Kvaerno5" if span < 0.4 else "Tsit5")
+    f = torch_adapter.right_hand_side(flow)
+    how, stops = Method("auto", 1e-3, 1e-5), np.array([0.1, 0.5])
+
+    def run(state: State, notes: list[str]) -> list[tuple[State, list[str]]]:
+        steps = stiffness.automatic(rhs, lambda *a: torch_adapter.integrate(f, *a), state, stops, how, notes)
+        return [(state, list(notes)) for state in steps]
+
+    whole = run(State(0.0, flow.map.initial()), [])
+    assert len(whole[-1][1]) == 2
+    for state, notes in whole[:-1]:
+        again = run(state, notes)
+        np.testing.assert_array_equal(again[-1][0].theta, whole[-1][0].theta)
+        assert again[-1][1] == whole[-1][1]
 
 
 def test_torch_odeint_and_its_guards() -> None:

@@ -131,7 +131,7 @@ def solve(
         methods: list[str] = [] if how.name == AUTO else [how.name]
         course = Course(
             f,
-            lambda state, stops: _stiffness.automatic(f.rhs, integrate, state, stops, how, methods.append)
+            lambda state, stops: _stiffness.automatic(f.rhs, integrate, state, stops, how, methods)
             if how.name == AUTO else integrate(state, stops, how),
             times_, _stops(times_[1:], f.jump_times(0.0, times_[-1])), gauge, bound, schedule,
             stop_on_fold=on_fold == "stop", notes=methods,

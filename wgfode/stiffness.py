@@ -19,6 +19,8 @@ REACH = 3.3
 """h ρ at which Tsit5 and Dopri5 become unstable on the negative real axis."""
 SMOOTH_STEPS = 60
 """Steps that an implicit method of order 5 takes for a run at usual tolerances, once the transient is over."""
+LOOK = 64
+"""Accepted steps between two looks of the automatic choice."""
 ITERATIONS = 12
 """Of the power method; a few are enough for a figure that is compared with powers of ten."""
 
@@ -28,7 +30,7 @@ class SpectralRadius:
 
     def __init__(self, rhs: RightHandSide):
         self.rhs = rhs
-        self.direction = np.random.default_rng(0).normal(size=rhs.flow.size)
+        self.forget()
         xp, loop = rhs.backend.xp, rhs.backend.while_loop
 
         def estimate(theta: Array, v: Array, z: Array, weights: Array) -> tuple[Array, Array]:
@@ -47,6 +49,10 @@ class SpectralRadius:
             return v, size
 
         self._estimate = rhs.backend.compile(estimate)
+
+    def forget(self) -> None:
+        """Begin the next call from a random direction again."""
+        self.direction = np.random.default_rng(0).normal(size=self.rhs.flow.size)
 
     def __call__(self, t: float, theta: np.ndarray) -> float:
         """ρ at θ (m,), with the points that drive the flow at time t; NaN where it cannot be computed."""
@@ -103,30 +109,32 @@ def automatic(
     state: State,
     stops: np.ndarray,
     method: Method,
-    note: Callable[[str], None] = lambda text: None,
+    notes: list[str],
 ) -> Iterator[State]:
-    """The states of `integrate` with the method that suits the stiffness; it is looked at again as the run goes on.
+    """The states of `integrate` with the method that suits the stiffness; it is looked at again every `LOOK` steps.
 
-    The step size is kept at a switch from explicit to implicit and found anew the other way.
+    The step size is kept at a switch from explicit to implicit and found anew the other way. `notes` says when which
+    method took over; a run that goes on with the notes of an earlier part makes the same steps as one that was whole.
     """
     radius = SpectralRadius(rhs)
-    name = None
+
+    def suits(state: State, now: str | None) -> str:
+        radius.forget()  # or a resumed run might choose otherwise
+        return choose(rhs, radius(state.time, state.theta), float(stops[-1]) - state.time, now)
+
+    name = notes[-1].split()[-1] if notes else suits(state, None)
+    if not notes:
+        notes.append(f"t={state.time:.4g}: {name}")
     while state.time < stops[-1]:
-        chosen = choose(rhs, radius(state.time, state.theta), float(stops[-1]) - state.time, name)
-        if chosen != name:
-            note(f"t={state.time:.4g}: {chosen}")
-        if chosen == "Tsit5":
-            state = replace(state, step=None)
-        name, looked = chosen, state.accepted
         for latest in integrate(state, stops[stops > state.time], replace(method, name=name)):
+            due = latest.accepted // LOOK > state.accepted // LOOK and latest.time < stops[-1]
             state = latest
-            yield state
-            if state.accepted - looked < 64 or state.time >= stops[-1]:
-                continue
-            looked = state.accepted
-            left = float(stops[-1]) - state.time
-            if choose(rhs, radius(state.time, state.theta), left, name) != name:
+            if due and (better := suits(state, name)) != name:
+                name = better
+                notes.append(f"t={state.time:.4g}: {name}")
+                yield (state := replace(state, step=None) if name == "Tsit5" else state)
                 break
+            yield state
 
 
 def report(
