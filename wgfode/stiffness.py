@@ -11,6 +11,7 @@ import numpy as np
 from .derivative import Linearization
 from .methods import EXPLICIT, Method, State
 from .rhs import RightHandSide
+from .solvers.iterative import Krylov
 from .stage import DENSE
 
 Array = Any
@@ -23,17 +24,24 @@ LOOK = 64
 """Accepted steps between two looks of the automatic choice."""
 ITERATIONS = 12
 """Of the power method; a few are enough for a figure that is compared with powers of ten."""
+AGAIN = 4
+"""The same for a call that begins with the direction of the one before."""
+ROUGH = 1e-2
+"""The tolerance of its linear solves, where they are iterative."""
 
 
 class SpectralRadius:
     """ρ(Df(θ)) by power iteration with one `jvp` an iteration, each call from the last one's direction."""
 
     def __init__(self, rhs: RightHandSide):
-        self.rhs = rhs
+        solver = rhs.solver
+        if isinstance(solver, Krylov):
+            solver = replace(solver, rtol=max(solver.rtol or 0.0, ROUGH))
+        rhs = self.rhs = RightHandSide(replace(rhs.flow, solver=solver), rhs.backend, ROUGH)
         self.forget()
         xp, loop = rhs.backend.xp, rhs.backend.while_loop
 
-        def estimate(theta: Array, v: Array, z: Array, weights: Array) -> tuple[Array, Array]:
+        def estimate(theta: Array, v: Array, count: Array, z: Array, weights: Array) -> tuple[Array, Array]:
             here = Linearization(rhs, theta, z, weights)
             _ = here.velocity  # once, outside of the loop
 
@@ -45,7 +53,7 @@ class SpectralRadius:
                 return i + 1, xp.where(size > 0, image, v), size
 
             zero = xp.sum(0 * v)
-            _, v, size = loop(lambda state: state[0] < ITERATIONS, step, (zero, v, zero))
+            _, v, size = loop(lambda state: state[0] < count, step, (zero, v, zero))
             return v, size
 
         self._estimate = rhs.backend.compile(estimate)
@@ -53,15 +61,16 @@ class SpectralRadius:
     def forget(self) -> None:
         """Begin the next call from a random direction again."""
         self.direction = np.random.default_rng(0).normal(size=self.rhs.flow.size)
+        self.iterations = ITERATIONS
 
     def __call__(self, t: float, theta: np.ndarray) -> float:
         """ρ at θ (m,), with the points that drive the flow at time t; NaN where it cannot be computed."""
         as_, rhs = self.rhs.backend.asarray, self.rhs
         points = rhs.points_of(rhs.flow.points.segment(t))
-        v, size = self._estimate(as_(theta), as_(self.direction), *points)
+        v, size = self._estimate(as_(theta), as_(self.direction), as_(float(self.iterations)), *points)
         direction = rhs.backend.to_numpy(v)
         if np.isfinite(direction).all():
-            self.direction = direction
+            self.direction, self.iterations = direction, AGAIN
         return float(size)
 
 
