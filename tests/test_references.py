@@ -260,3 +260,13 @@ def test_custom_score_is_used_and_samples_are_checked():
 def test_mistakes_are_named(build, message):
     with pytest.raises(InputError, match=message):
         build()
+
+
+@pytest.mark.parametrize("cov", [[[1.7e308]], [[1.0, 1.7e308], [-1.7e308, 1.0]], [[1.7e308] * 2] * 2])
+def test_covariances_near_the_largest_number(cov):
+    """Found by hypothesis: cov + covᵀ overflowed. A definite one is taken, any other refused by name."""
+    if len(cov) == 1:
+        assert Gaussian([0.0], cov).covariance[0, 0] == cov[0][0]
+    else:
+        with pytest.raises(InputError, match="cov"):
+            Gaussian([0.0, 0.0], cov)

@@ -46,8 +46,9 @@ class Gaussian(Reference):
         mean, cov = vector("mean", self.mean), np.array(finite("cov", self.cov), ndmin=2)
         if cov.shape != (mean.size, mean.size):
             raise InputError(f"cov must have shape {(mean.size, mean.size)}, like the mean, got {cov.shape}")
-        asymmetry = np.abs(cov - cov.T).max()
-        cov = (cov + cov.T) / 2
+        # halved first, since sums and differences of large numbers may overflow
+        asymmetry = 2 * float(np.abs(cov / 2 - cov.T / 2).max())
+        cov = cov / 2 + cov.T / 2
         eigenvalues = np.linalg.eigvalsh(cov)
         least, rounding = eigenvalues[0], mean.size * np.finfo(float).eps * np.abs(eigenvalues).max()
         tail = f"the smallest eigenvalue of its symmetric part is {least:.6g}"
@@ -57,7 +58,7 @@ class Gaussian(Reference):
             )
         if least < -rounding:
             raise InputError(f"cov must be positive definite: {tail}")
-        if least <= rounding:
+        if not least > rounding:
             raise InputError(f"cov is singular, and the reference needs a density: {tail}")
         cov.setflags(write=False)
         object.__setattr__(self, "mean", mean)
