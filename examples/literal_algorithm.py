@@ -1,6 +1,6 @@
 """The source's literal algorithm beside the default, on the 10-D Fokker–Planck example.
 
-    python examples/literal_algorithm.py            both, to t = 2 (a few minutes)
+    python examples/literal_algorithm.py            both, to t = 2 (ten minutes: MINRES needs thousands of steps late)
     python examples/literal_algorithm.py --until 0.1
 
 Literal: the "energy" estimator (∇θ of the sampled energy, log-determinant included), MINRES, fresh Monte Carlo
