@@ -159,6 +159,9 @@ GROUPS: dict[str, list[tuple[str, Any]]] = {
         ("Polynomial(4)", W(Polynomial(4))),
         ("Polynomial(4) + Kernels(60), 0.1", W(Polynomial(4) + Kernels(60, 0.6), threshold=0.1)),
     ],
+    "triangular-wells-knots": [
+        ("Polynomial(4) + Kernels(60), 0.1", W(Polynomial(4) + Kernels(60, 0.6), threshold=0.1)),
+    ],
     "coupling-ou": [
         ("Relaxed", wgf.Relaxed()),
         ("Polynomial(2)", W(Polynomial(2))),
@@ -168,9 +171,10 @@ GROUPS: dict[str, list[tuple[str, Any]]] = {
 
 def setup(group: str) -> tuple[Task, wgf.maps.Map, dict[str, Any]]:
     """The task, the map and the tolerances of a group."""
-    if group == "triangular-wells":
+    if group.startswith("triangular-wells"):
         task = double_well(2.0)
-        map = Triangular(2, 8, knots=8, centre=tuple(task.mean), spread=1.5 * task.spread)
+        knots, wide = (14, 1.2) if group.endswith("knots") else (8, 1.5)
+        map = Triangular(2, 8, knots=knots, centre=tuple(task.mean), spread=wide * task.spread)
         return replace(task, points=wgf.Sobol(2048, seed=0)), map, {"rtol": 1e-4, "atol": 1e-6}
     task = ornstein_uhlenbeck()
     if group.startswith("affine"):
