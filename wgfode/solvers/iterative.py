@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InputError, positive_int, real
 from .problem import NormalProblem, Solution, Solver, checked_shift
@@ -14,6 +14,24 @@ PASSES = 3
 """Runs of a recurrence in one solve: the first, and at most two restarts."""
 ROUNDING = 10
 """The smallest relative residual to aim at, in rounding units of the dtype."""
+
+
+class Pass(NamedTuple):
+    """Where a run of a recurrence begins, and where it has to end."""
+
+    problem: NormalProblem
+    sigma: Array
+    """σ, 0-dim."""
+    xi: Array
+    """ξ, (m,)."""
+    residual: Array
+    """b − (G+σ)ξ, (m,)."""
+    goal: Array
+    """The |b − (G+σ)ξ| to reach, 0-dim."""
+    steps: Array
+    """Iterations so far, 0-dim."""
+    budget: int
+    """Most iterations in all."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +80,7 @@ class Krylov(Solver):
 
         def one_pass(state: tuple) -> tuple:
             xi, residual, steps, passes = state
-            new_xi, steps = self.iterate(problem, sigma, xi, residual, goal, steps, budget)
+            new_xi, steps = self.iterate(Pass(problem, sigma, xi, residual, goal, steps, budget))
             new_residual = problem.residual(new_xi, sigma)
             # a pass that does not help is dropped and is the last; one that ends in NaN is not hidden
             worse = norm(xp, new_residual) >= norm(xp, residual)
@@ -80,17 +98,8 @@ class Krylov(Solver):
         xi, residual, steps, _ = problem.backend.while_loop(proceed, one_pass, (xi, residual, none, none))
         return Solution(xi, problem.relative(residual), steps)
 
-    def iterate(
-        self,
-        problem: NormalProblem,
-        sigma: Array,
-        xi: Array,
-        residual: Array,
-        goal: Array,
-        steps: Array,
-        budget: int,
-    ) -> tuple[Array, Array]:
-        """One run of the recurrence from ξ, whose residual b − (G+σ)ξ is `residual`: (the new ξ, all steps).
+    def iterate(self, begin: Pass) -> tuple[Array, Array]:
+        """One run of the recurrence: (the new ξ, all steps).
 
         It ends where the recurrence puts |b − (G+σ)ξ| at or below `goal` or below the rounding error of
         computing it, or where `steps` reaches `budget`.

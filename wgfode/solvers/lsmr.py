@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .iterative import Krylov, divide, norm, rounding_unit
+from .iterative import Krylov, Pass, divide, norm, rounding_unit
 from .minres import MINRES
 from .problem import NormalProblem, Solution
 
@@ -31,16 +31,8 @@ class LSMR(Krylov):
             return MINRES(self.rtol, self.max_steps, self.shift).solve(problem, tolerance, start)
         return super().solve(problem, tolerance, start)
 
-    def iterate(
-        self,
-        problem: NormalProblem,
-        sigma: Array,
-        xi: Array,
-        residual: Array,
-        goal: Array,
-        steps: Array,
-        budget: int,
-    ) -> tuple[Array, Array]:
+    def iterate(self, begin: Pass) -> tuple[Array, Array]:
+        problem, _, xi, _, goal, steps, budget = begin
         xp = problem.backend.xp
         unit = rounding_unit(xp, xi)
         root = self.shift**0.5 * xp.sqrt(problem.mean_diagonal)  # √σ, with a derivative at shift = 0

@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .iterative import Krylov, divide, norm, rounding_unit
-from .problem import NormalProblem
+from .iterative import Krylov, Pass, divide, norm, rounding_unit
 
 Array = Any
 
@@ -22,16 +21,8 @@ class MINRES(Krylov):
 
     name = "MINRES"
 
-    def iterate(
-        self,
-        problem: NormalProblem,
-        sigma: Array,
-        xi: Array,
-        residual: Array,
-        goal: Array,
-        steps: Array,
-        budget: int,
-    ) -> tuple[Array, Array]:
+    def iterate(self, begin: Pass) -> tuple[Array, Array]:
+        problem, sigma, xi, residual, goal, steps, budget = begin
         xp = problem.backend.xp
         unit = rounding_unit(xp, xi)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import positive_int
-from .iterative import Krylov, divide, norm, rounding_unit
+from .iterative import Krylov, Pass, divide, norm, rounding_unit
 from .problem import NormalProblem
 
 Array = Any
@@ -75,16 +75,8 @@ class Nystrom(Krylov):
         excess = xp.where(values[0] > 0, excess, xp.zeros_like(excess))
         return lambda v: v + U @ (excess * (U.T @ v))
 
-    def iterate(
-        self,
-        problem: NormalProblem,
-        sigma: Array,
-        xi: Array,
-        residual: Array,
-        goal: Array,
-        steps: Array,
-        budget: int,
-    ) -> tuple[Array, Array]:
+    def iterate(self, begin: Pass) -> tuple[Array, Array]:
+        problem, sigma, xi, residual, goal, steps, budget = begin
         xp = problem.backend.xp
         precondition = self.preconditioner(problem)
 
