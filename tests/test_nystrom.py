@@ -1,4 +1,4 @@
-"""The preconditioned solver: what the sketch of G is worth. (What it shares with the others: test_solvers.py.)"""
+"""The preconditioned solver: what the sketch of G is worth (the rest: test_solvers.py and test_krylov.py)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ from wgfode.solvers import MINRES, NormalProblem
 from wgfode.stage import StageEquation
 
 SIZE, LARGE = 60, 20
-
-
-@pytest.fixture(params=["torch", "jax"])
-def backend(request):
-    return load(request.param, "float64")
 
 
 def problem(backend, tail: float = 1e-4, tilt: float = 0.0) -> NormalProblem:
