@@ -132,7 +132,7 @@ class Triangular(Map):
         own = self.parameters(theta)
         none = xp.zeros_like(z[:, :1])
         h = xp.tanh((z @ own.w.reshape((-1, self.dim)).T).reshape((len(z), *own.b.shape)) + own.b)
-        bends = xp.sum(h[:, :, None, :] * own.P, axis=3)  # P_i h_i, (N, d−1, K+1)
+        bends = xp.einsum("niw,ikw->nik", h, own.P)  # P_i h_i
         bends = xp.concat([none[:, :, None] * own.slopes[:1], bends], axis=1)
         heights = xp.exp(own.slopes + bends)
         v, c = self.sharpness, like(self.grid, z)
@@ -141,7 +141,7 @@ class Triangular(Map):
         # the partition π_k = σ_k − σ_{k+1}, with σ_0 = 1 and σ_{K+1} = 0, and its integrals from 0 to z_i
         ramps = _differences(xp, z[:, :, None], primitive)
         flat = xp.sum((heights - 1) * ramps, axis=2) + z  # the ramps add up to z: exactly z at α = 0
-        sheared = xp.concat([none, xp.sum(own.u * h, axis=2)], axis=1)
+        sheared = xp.concat([none, xp.einsum("niw,iw->ni", h, own.u)], axis=1)
         x = flat + sheared + z @ own.linear.T + own.shift
         partition = _differences(xp, xp.ones_like(z)[:, :, None], steps)
         slope = xp.sum(heights * partition, axis=2)
@@ -169,14 +169,14 @@ class Triangular(Map):
         own_gradient = xp.sum(heights * bump, axis=2) / slope
         # through the conditioners of coordinates 1 … d−1: ∂x_i/∂h_i and ∂ log slope_i/∂h_i, (N, d−1, W)
         bend = 1 - parts.h**2
-        weights = (heights * parts.ramps)[:, 1:, :, None]
-        by_shift = bend * (own.u + xp.sum(weights * own.P, axis=2))
-        weights = (heights * partition / slope[:, :, None])[:, 1:, :, None]
-        by_slope = bend * xp.sum(weights * own.P, axis=2)
-        below = xp.sum(by_shift[..., None] * own.w, axis=2)  # (N, d−1, d)
+        weights = (heights * parts.ramps)[:, 1:]
+        by_shift = bend * (own.u + xp.einsum("nik,ikw->niw", weights, own.P))
+        weights = (heights * partition / slope[:, :, None])[:, 1:]
+        by_slope = bend * xp.einsum("nik,ikw->niw", weights, own.P)
+        below = xp.einsum("niw,iwj->nij", by_shift, own.w)  # (N, d−1, d)
         below = xp.concat([xp.zeros_like(slope)[:, None, :], below], axis=1)
         jacobian = below + own.linear + slope[:, :, None] * like(np.eye(self.dim), slope)
-        gradient = own_gradient + xp.sum(by_slope[..., None] * own.w, axis=(1, 2))
+        gradient = own_gradient + xp.einsum("niw,iwj->nj", by_slope, own.w)
         return jacobian, gradient
 
 
