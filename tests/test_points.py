@@ -37,6 +37,28 @@ def test_more_points_begin_with_the_fewer(kind):
     np.testing.assert_array_equal(few, many[:13])
 
 
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(6, 300), segment=st.integers(-5, 5), seed=st.integers(0, 99))
+@drawn
+def test_matched_points_have_the_reference_s_mean_and_covariance(kind, n, segment, seed):
+    reference = Gaussian([1e3, 0.0, -1.0], [[2.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1e-6]])
+    z, weights = kind(n, seed=seed, matched=True).draw(reference, segment)
+    np.testing.assert_allclose(weights @ z, reference.mean, atol=1e-10)
+    centred = z - reference.mean
+    np.testing.assert_allclose((weights[:, None] * centred).T @ centred, reference.cov, atol=1e-9)
+
+
+def test_matched_points_are_near_the_others():
+    plain, matched = (Sobol(1024, seed=0, matched=matched).draw(REFERENCE)[0] for matched in (False, True))
+    assert 0 < np.abs(plain - matched).max() < 0.02
+
+
+def test_points_of_a_bounded_reference_stay_in_its_support():
+    reference = Barenblatt(2, 2.0, 1.0)
+    plain, matched = (Sobol(64, matched=matched).draw(reference)[0] for matched in (False, True))
+    np.testing.assert_array_equal(plain, matched)
+
+
 def test_segments_are_independent():
     draws = np.array([MonteCarlo(4000, seed=0).draw(Gaussian.standard(1), k)[0][:, 0] for k in range(8)])
     correlation = np.corrcoef(draws) - np.eye(8)
@@ -160,6 +182,8 @@ def test_jump_times_leave_out_the_ends():
         (lambda: MonteCarlo(4, resample_every=0), "resample_every must be > 0"),
         (lambda: MonteCarlo(4, resample_every=-1), "resample_every must be > 0"),
         (lambda: MonteCarlo(4, resample_every=1e-9).jump_times(0, 1), "more than 1000000 segments"),
+        (lambda: Sobol(4, matched=1), "matched must be True or False, got 1"),
+        (lambda: Sobol(3, matched=True).draw(Gaussian.standard(3)), "n=3 in 3 dimensions"),
         (lambda: GaussHermite(0), "order must be"),
         (lambda: GaussHermite(4).draw(Barenblatt(2, 2.0, 1.0)), "Gaussian reference, got Barenblatt"),
         (lambda: GaussHermite(10).draw(Gaussian.standard(7)), "makes 10000000 points"),

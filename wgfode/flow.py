@@ -42,7 +42,7 @@ class GradientFlow:
     map: Map
     energy: Energy
     reference: Reference
-    points: Points = field(default_factory=lambda: Sobol(1024, seed=0))
+    points: Points = field(default_factory=lambda: Sobol(1024, seed=0, matched=True))
     metric: Any = field(default_factory=Relaxed)
     solver: Solver = field(default_factory=Auto)
     estimator: str = "velocity"

@@ -86,12 +86,15 @@ class _Drawn(Points):
     n: int
     seed: int = 0
     resample_every: float | None = None
+    matched: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n", positive_int("n", self.n))
         object.__setattr__(self, "seed", whole("seed", self.seed, 0))
         if self.resample_every is not None:
             object.__setattr__(self, "resample_every", positive("resample_every", self.resample_every))
+        if not isinstance(self.matched, bool):
+            raise InputError(f"matched must be True or False, got {self.matched!r}")
 
     def size(self, dim: int) -> int:
         return self.n
@@ -105,14 +108,31 @@ class _Drawn(Points):
         key = 2 * segment if segment >= 0 else -2 * segment - 1
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=(key,))))
         uniforms = np.clip(self.uniforms(reference.dim, rng), EDGE, 1 - EDGE)
-        return reference.from_uniform(uniforms), np.full(self.n, 1 / self.n)
+        weights = np.full(self.n, 1 / self.n)
+        if self.matched and isinstance(reference, Gaussian):
+            return reference.from_normal(self._match(special.ndtri(uniforms))), weights
+        return reference.from_uniform(uniforms), weights
+
+    def _match(self, y: np.ndarray) -> np.ndarray:
+        """Normal points y (n, d), moved as little as gives them mean 0 and covariance 1."""
+        n, dim = y.shape
+        if n <= dim:
+            raise InputError(f"matched points must be more than dimensions: n={n} in {dim} dimensions")
+        y = y - y.mean(axis=0)
+        values, vectors = np.linalg.eigh(y.T @ y / n)
+        return y @ (vectors / np.sqrt(values)) @ vectors.T
 
 
 @dataclass(frozen=True)
 class MonteCarlo(_Drawn):
     """n independent random points of equal weight.
 
-    Raises `InputError` for n < 1, a seed that is no whole number >= 0, or resample_every <= 0.
+    With `matched` they are moved, in a Gaussian reference, so that their mean and covariance are exactly its own
+    (Barraquand, *Numerical valuation of high dimensional multivariate European securities*, 1995): the
+    expectation of every quadratic is then exact. Points of other references might leave the support, and stay.
+
+    Raises `InputError` for n < 1, a seed that is no whole number >= 0, resample_every <= 0, and when drawing
+    matched points no more than the dimensions.
     """
 
     def uniforms(self, dim: int, rng: np.random.Generator) -> np.ndarray:
@@ -126,9 +146,10 @@ class Sobol(_Drawn):
     A power of 2 is best: then the points are balanced in every dyadic interval. Any other n is allowed,
     quietly, and loses part of the gain over `MonteCarlo` (Owen, *On dropping the first Sobol' point*, 2020).
     The scrambling is a random linear matrix scramble with a digital shift, 52 bits deep.
+    `matched` is that of `MonteCarlo`.
 
     Raises `InputError` for n < 1, a seed that is no whole number >= 0, resample_every <= 0, and when
-    drawing in more dimensions than the direction numbers reach (21201).
+    drawing in more dimensions than the direction numbers reach (21201), or matched points no more than those.
     """
 
     def uniforms(self, dim: int, rng: np.random.Generator) -> np.ndarray:
