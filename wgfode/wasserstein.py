@@ -93,6 +93,8 @@ class Wasserstein:
     - `form` "dense" is that filter; "matrix_free" is E|P(Jξ − g)|² + blend·E|Jξ − g|², which needs no
       matrix; "auto" takes the filter up to some 2000 parameters.
     - a dictionary with more potentials than points can tell apart wants a larger `threshold`, such as 0.1.
+    - the velocity has the sampling error of the points: take `matched` ones, or `GaussHermite`.
+    - a nonlinear map has directions that points and dictionary hardly see: take `solver=Eigh(shift=1e-5)`.
 
     Raises `InputError` for anything out of range; warns where there are fewer points than potentials.
     """

@@ -53,7 +53,8 @@ class Triangular(Map):
     mean and standard deviation.
 
     θ holds s, a, l, u, P, W, b; all but W and b (which `seed` spreads) are 0 at the identity. Its tangent
-    space lacks gradient fields that `Relaxed` needs: use `Wasserstein`. Raises `InputError` for numbers out
+    space lacks gradient fields that `Relaxed` needs: use `Wasserstein`, and a `solver` with a shift that keeps
+    still what few points see (`Eigh(shift=1e-5)`). Raises `InputError` for numbers out
     of range.
     """
 
