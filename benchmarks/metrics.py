@@ -5,7 +5,7 @@
     python benchmarks/metrics.py --list             the groups' names
 
 KL is through the log-determinant, on 4096 held-out points; covariance errors are relative, in the Frobenius norm,
-with moments of the map by quadrature (no sampling). Both as the maximum over the output times.
+with moments of the map by quadrature (no sampling). Both are given at every output time that the run reached.
 """
 
 from __future__ import annotations
@@ -157,6 +157,9 @@ GROUPS: dict[str, list[tuple[str, Any]]] = {
     "triangular-wells-coarse": [
         ("Polynomial(4) + Kernels(60)", W(Polynomial(4) + Kernels(60, 0.6))),
     ],
+    "triangular-wells-loose": [
+        ("Polynomial(4) + Kernels(60)", W(Polynomial(4) + Kernels(60, 0.6))),
+    ],
     "residual-wells": [
         ("Relaxed", wgf.Relaxed()),
     ],
@@ -177,7 +180,8 @@ def setup(group: str) -> tuple[Task, wgf.maps.Map, dict[str, Any]]:
         task = double_well()
         knots = 8 if group.endswith("coarse") else 20
         map = Triangular(2, 8, knots=knots, centre=tuple(task.mean), spread=1.2 * task.spread)
-        return replace(task, solver=FIRM), map, {"rtol": 1e-4, "atol": 1e-6}
+        solver = task.solver if group.endswith("loose") else FIRM
+        return replace(task, solver=solver), map, {"rtol": 1e-4, "atol": 1e-6}
     task = ornstein_uhlenbeck_10d() if "10d" in group else ornstein_uhlenbeck()
     if group.startswith("affine"):
         task = replace(task, points=replace(task.points, matched=not group.endswith("unmatched")))

@@ -21,8 +21,8 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import wgfode as wgf
+from wgfode import bilevel, cli, storage
 from wgfode import checkpoint as checkpoints
-from wgfode import cli, storage
 from wgfode.checkpoint import CheckpointError, Snapshot
 from wgfode.fingerprint import describe, digest
 from wgfode.maps import Affine
@@ -84,16 +84,20 @@ def kill_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ("torchdiffeq", {"resample": "auto", "flow": flow(points=wgf.MonteCarlo(6, seed=2))}),
         ("torchdiffeq", {"flow": flow(points=wgf.Sobol(16, resample_every=0.3))}),
         ("torchdiffeq", {"method": "auto"}),
+        ("torchdiffeq", {"method": "proximal", "step_size": 0.1}),
+        ("torchdiffeq", {"method": "bilevel", "step_size": 0.1}),
         ("scipy", {"method": "BDF"}),
         ("diffrax", {}),
         pytest.param("diffrax", {"method": "Kvaerno3"}, marks=pytest.mark.slow),
     ],
-    ids=["torch", "fixed steps", "implicit", "auto resampling", "resampling", "auto", "scipy", "diffrax",
-         "diffrax implicit"],
+    ids=["torch", "fixed steps", "implicit", "auto resampling", "resampling", "auto", "proximal", "bilevel", "scipy",
+         "diffrax", "diffrax implicit"],
 )
 def test_resumed_is_undisturbed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, integrator: str, changes: dict
 ) -> None:
+    monkeypatch.setattr(bilevel, "FIRST", 60)
+    monkeypatch.setattr(bilevel, "OUTER", 20)
     whole = solve(integrator=integrator, **changes)
     assert whole.attrs["status"] == "completed"
     path, deaths = tmp_path / "run.ckpt", 0

@@ -22,8 +22,9 @@ from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
 from wgfode import WgfodeError, storage
-from wgfode.maps import Affine, Basis
+from wgfode.maps import Affine, Basis, Residual, Triangular
 from wgfode.points import Points
+from wgfode.potentials import Kernels, RandomFeatures
 
 QUICK: dict[str, Any] = {"integrator": "torchdiffeq", "rtol": 1e-4, "atol": 1e-12, "evaluation": 16, "stiffness": False}
 FAST = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
@@ -67,6 +68,10 @@ ARGUMENTS: dict[str, Callable[[Any], Any]] = {
     "Barenblatt t": lambda v: wgf.Barenblatt(1, 2.0, v),
     "Sobol n": lambda v: wgf.Sobol(v),
     "Sobol seed": lambda v: wgf.Sobol(4, seed=v),
+    "Residual seed": lambda v: Residual(2, 3, seed=v),
+    "Triangular seed": lambda v: Triangular(2, 3, seed=v),
+    "RandomFeatures seed": lambda v: RandomFeatures(3, seed=v),
+    "Kernels seed": lambda v: Kernels(3, seed=v),
     "resample_every": lambda v: wgf.MonteCarlo(4, resample_every=v),
     "GaussHermite": lambda v: wgf.GaussHermite(v),
     "PorousMedium": lambda v: wgf.PorousMedium(v),

@@ -48,6 +48,13 @@ def test_matched_points_have_the_reference_s_mean_and_covariance(kind, n, segmen
     np.testing.assert_allclose((weights[:, None] * centred).T @ centred, reference.cov, atol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_one_matched_point_more_than_dimensions_is_enough(seed):
+    z, weights = Sobol(32, seed=seed, matched=True).draw(Gaussian.standard(31))
+    np.testing.assert_allclose((weights[:, None] * z).T @ z, np.eye(31), atol=1e-11)
+    np.testing.assert_allclose(weights @ z, 0, atol=1e-9)
+
+
 def test_matched_points_are_near_the_others():
     plain, matched = (Sobol(1024, seed=0, matched=matched).draw(REFERENCE)[0] for matched in (False, True))
     assert 0 < np.abs(plain - matched).max() < 0.02

@@ -70,6 +70,35 @@ def test_iterative_solvers_serve_too() -> None:
     np.testing.assert_allclose(direct["theta"].values, iterative["theta"].values, atol=1e-5)
 
 
+@pytest.mark.parametrize("metric", [wgf.Wasserstein(Polynomial(2)), wgf.Relaxed()], ids=["G", "relaxed"])
+def test_single_precision(metric: Any) -> None:
+    """Newton's method asks for no more than float32 holds."""
+    flow, _ = problem(metric=metric)
+    options = QUIET | {"integrator": "torchdiffeq", "method": "proximal", "step_size": 0.05}
+    single, double = (wgf.solve(flow, [0.3], dtype=dtype, **options) for dtype in ("float32", "float64"))
+    assert single.attrs["status"] == "completed"
+    np.testing.assert_allclose(single["theta"].values[-1], double["theta"].values[-1], atol=1e-4)
+
+
+def test_the_last_newton_step_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wgfode import proximal
+
+    flow, _ = problem()
+    rhs = RightHandSide(flow, load("torch"), 1e-10)
+    begin, points = flow.map.initial(), rhs.points_of(0)
+    free, evaluations = ProximalStep(rhs)(begin, 0.05, 0.0, points)
+    for steps in range(1, proximal.NEWTON_STEPS):
+        monkeypatch.setattr(proximal, "NEWTON_STEPS", steps)
+        try:
+            found = ProximalStep(rhs)(begin, 0.05, 0.0, points)
+        except wgf.IntegrationError as error:
+            assert float(str(error).split("residual ")[1].split()[0]) > proximal.NEWTON_TOLERANCE  # noqa: PT017
+        else:
+            np.testing.assert_array_equal(found[0], free)
+            assert found[1] == evaluations
+            break
+
+
 def test_a_step_that_fails_keeps_the_trajectory() -> None:
     flow = wgf.GradientFlow(
         map=Affine(1) @ Residual(1, 10),
@@ -123,6 +152,17 @@ def test_a_trained_step_is_the_training_free_one(name: str) -> None:
     trained, evaluations = bilevel.BilevelStep(rhs)(begin, h, 0.0, points)
     assert np.linalg.norm(trained - free) < 1e-3 * np.linalg.norm(free - begin)
     assert evaluations == bilevel.FIRST * (1 + bilevel.INNER)
+
+
+def test_the_bilevel_scheme_goes_on_from_its_state(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bilevel, "FIRST", 40)
+    monkeypatch.setattr(bilevel, "OUTER", 20)
+    flow, _ = problem()
+    rhs, method, stops = RightHandSide(flow, backend, 1e-10), Method("bilevel", step_size=0.05), np.array([0.2])
+    undisturbed = list(bilevel.integrate(rhs, State(0.0, flow.map.initial()), stops, method))
+    *_, resumed = bilevel.integrate(rhs, undisturbed[1], stops, method)
+    np.testing.assert_array_equal(resumed.theta, undisturbed[-1].theta)
+    assert resumed.evaluations == undisturbed[-1].evaluations  # warm: no first step again
 
 
 def test_a_dead_psi_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from wgfode.validation.exact import OrnsteinUhlenbeck, Product, Quantile1D, Rota
 
 import wgfode as wgf
 from wgfode.backend import Backend, load
-from wgfode.maps import Affine, Residual, Triangular
+from wgfode.maps import Affine, Coupling, Residual, Triangular
 from wgfode.maps.base import space_jacobian
 from wgfode.potentials import Kernels, Polynomial, Potentials, RandomFeatures
 from wgfode.problems import quadratic
@@ -298,6 +298,12 @@ def test_fewer_points_than_potentials() -> None:
         (lambda: Polynomial(0), "degree"),
         (lambda: RandomFeatures(0), "n must"),
         (lambda: RandomFeatures(3, scale=-1), "scale"),
+        (lambda: RandomFeatures(3, seed=-1), "seed"),
+        (lambda: Kernels([["a", "b"]]), "centres"),
+        (lambda: Kernels(5, seed="a"), "seed"),
+        (lambda: Triangular(2, 2, seed=-5), "seed"),
+        (lambda: Residual(2, 3, seed=1.5), "seed"),
+        (lambda: flow(Affine(2), wgf.Wasserstein), "metric"),
         (lambda: Kernels(np.zeros(3)), "centres"),
         (lambda: Kernels(np.full((2, 2), np.nan)), "centres"),
         (lambda: Kernels(0), "centres"),
@@ -312,11 +318,18 @@ def test_bad_arguments(make: Any, said: str) -> None:
         make()
 
 
-@pytest.mark.filterwarnings("ignore:there are 16 points")
 def test_more_inducing_points_than_points() -> None:
-    rhs, *at_points = at(load("torch"), flow(Affine(2), wgf.Wasserstein(Kernels(20)), points=wgf.Sobol(16)))
     with pytest.raises(wgf.InputError, match=r"20 inducing points.*16 points"):
-        rhs.problem(*at_points)
+        flow(Affine(2), wgf.Wasserstein(Polynomial(2) + Kernels(20)), points=wgf.Sobol(16))
+
+
+def test_fewer_held_out_points_than_potentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They could not judge the dictionary, and kernels could not be laid on them."""
+    one = flow(Affine(2), wgf.Wasserstein(Kernels(20)), points=wgf.Sobol(64))
+    with pytest.raises(wgf.InputError, match=r"evaluation must be >= 20.*got 16"):
+        wgf.solve(one, [0.1], **QUIET, evaluation=16)
+    monkeypatch.setitem(wgf.solve.__globals__, "READ_ON_THE_WAY", 8)
+    assert wgf.solve(one, [0.01], **QUIET, evaluation=64).attrs["status"] == "completed"
 
 
 def test_what_is_not_finite_comes_back_as_such(backend: Backend) -> None:
@@ -324,6 +337,15 @@ def test_what_is_not_finite_comes_back_as_such(backend: Backend) -> None:
     rhs, theta, z, weights = at(backend, flow(Affine(2), wgf.Wasserstein(Polynomial(2))))
     evaluation = backend.compile(rhs.evaluate)(theta * float("nan"), z, weights)
     assert not np.isfinite(backend.to_numpy(evaluation.velocity)).any()
+
+
+@pytest.mark.parametrize("metric", [wgf.Relaxed(), wgf.Wasserstein(Polynomial(2))], ids=["relaxed", "G"])
+def test_a_coupling_map_needs_no_particular_metric(metric: Any) -> None:
+    one = flow(Coupling(2, 4), metric, points=wgf.Sobol(256, seed=0, matched=True))
+    run = wgf.solve(one, [0.1, 0.3, 1.0], **QUIET, rtol=1e-5, atol=1e-7)
+    assert (kl(run, EXACT) < 1e-4).all()
+    if "residual_projected" in run:
+        assert (run["residual_projected"] <= run["residual"]).all()
 
 
 # ---- longer studies

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,17 @@ class BilevelStep:
         self.velocity, self.phi = velocity, phi
         return theta + h * velocity, count * (1 + INNER)
 
+    @property
+    def memory(self) -> np.ndarray | None:
+        """What the next step starts warm from: the velocity (m,) and the parameters of ψ, one after the other."""
+        return None if self.velocity is None else np.concatenate([self.velocity, self.rhs.backend.to_numpy(self.phi)])
+
+    def recall(self, memory: np.ndarray | None) -> None:
+        """Go on from another step's `memory`."""
+        if memory is not None:
+            self.velocity, phi = np.split(memory, [self.rhs.flow.size])
+            self.phi = self.rhs.backend.asarray(phi)
+
 
 def rms(values: np.ndarray) -> float:
     """The root mean square."""
@@ -146,4 +158,7 @@ def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Metho
     The metric and the solver of the flow play no part: G is in ψ. Raises `IntegrationError` where a step
     diverges; the last state yielded is then the last good one.
     """
-    return march(BilevelStep(rhs), rhs, state, stops, method)
+    step = BilevelStep(rhs)
+    step.recall(state.memory)
+    for reached in march(step, rhs, state, stops, method):
+        yield replace(reached, memory=step.memory)

@@ -53,7 +53,7 @@ class GradientFlow:
             value = getattr(self, name)
             if not isinstance(value, kind):
                 raise InputError(f"{name} must be a wgfode {kind.__name__}, got {value!r}")
-        if not hasattr(self.metric, "problem"):
+        if isinstance(self.metric, type) or not hasattr(self.metric, "problem"):
             raise InputError(f"metric must be Relaxed() or Wasserstein(potentials), got {self.metric!r}")
         object.__setattr__(self, "estimator", choice("estimator", self.estimator, ("velocity", "energy")))
         if self.map.dim != self.reference.dim:

@@ -23,6 +23,10 @@ class Relaxed:
     def check(self, dim: int, points: int) -> None:
         """Nothing can be wrong: any dimension and number of points will do."""
 
+    def least_evaluation(self, dim: int) -> int:
+        """The fewest held-out points that will do."""
+        return 1
+
     def diagnose(
         self, tangent: Tangent, weights: Array, held_out: Tangent, weights_out: Array, xi: Array, g_out: Array
     ) -> dict[str, Array]:

@@ -117,10 +117,13 @@ class _Drawn(Points):
         """Normal points y (n, d), moved as little as gives them mean 0 and covariance 1."""
         n, dim = y.shape
         if n <= dim:
-            raise InputError(f"matched points must be more than dimensions: n={n} in {dim} dimensions")
-        y = y - y.mean(axis=0)
-        values, vectors = np.linalg.eigh(y.T @ y / n)
-        return y @ (vectors / np.sqrt(values)) @ vectors.T
+            raise InputError(
+                f"points must be more than dimensions to be matched, got n={n} in {dim} dimensions: "
+                "give points with a larger n, or matched=False"
+            )
+        # the polar factor of the centred points; a singular value decomposition finds it to rounding
+        left, _, right = np.linalg.svd(y - y.mean(axis=0), full_matrices=False)
+        return n**0.5 * left @ right
 
 
 @dataclass(frozen=True)

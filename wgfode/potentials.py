@@ -16,7 +16,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from .arrays import like
-from .errors import InputError, positive, positive_int
+from .errors import InputError, positive, positive_int, whole
 
 Array = Any
 
@@ -31,6 +31,10 @@ class Potentials(ABC):
     @abstractmethod
     def gradients(self, x: Array) -> Array:
         """∇φ_l at the rows of x, (N, d) → (N, d, L)."""
+
+    def check(self, dim: int, points: int) -> None:
+        """Raise `InputError` where `dim` does not fit, or `points` points are too few to make the dictionary from."""
+        self.size(dim)
 
     def __add__(self, other: Potentials) -> Sum:
         if not isinstance(other, Potentials):
@@ -52,6 +56,10 @@ class Sum(Potentials):
 
     def size(self, dim: int) -> int:
         return sum(part.size(dim) for part in self.parts)
+
+    def check(self, dim: int, points: int) -> None:
+        for part in self.parts:
+            part.check(dim, points)
 
     def gradients(self, x: Array) -> Array:
         return array_namespace(x).concat([part.gradients(x) for part in self.parts], axis=2)
@@ -106,7 +114,7 @@ class RandomFeatures(Potentials):
     """φ_l(x) = sin(ω_lᵀx + b_l), l = 1 … n, with ω_l ~ N(0, 1/scale²) and b_l uniform.
 
     `scale` is the length over which the potentials vary; take it near the width of the densities. Random
-    Fourier features (Rahimi & Recht 2007). Raises `InputError` for n < 1 or scale <= 0.
+    Fourier features (Rahimi & Recht 2007). Raises `InputError` for n < 1, scale <= 0 or seed < 0.
     """
 
     n: int
@@ -116,6 +124,7 @@ class RandomFeatures(Potentials):
     def __post_init__(self) -> None:
         object.__setattr__(self, "n", positive_int("n", self.n))
         object.__setattr__(self, "scale", positive("scale", self.scale))
+        object.__setattr__(self, "seed", whole("seed", self.seed, 0))
 
     def size(self, dim: int) -> int:
         return self.n
@@ -136,13 +145,16 @@ class Kernels(Potentials):
     """
 
     def __init__(self, centres: Any, scale: float = 1.0, seed: int = 0):
-        self.scale, self.seed = positive("scale", scale), seed
+        self.scale, self.seed = positive("scale", scale), whole("seed", seed, 0)
         self.count: int | None = None
         self.centres: np.ndarray | None = None
         if np.ndim(centres) == 0:
             self.count = positive_int("centres", centres)
             return
-        array = np.asarray(centres, dtype=float)
+        try:
+            array = np.asarray(centres, dtype=float)
+        except (TypeError, ValueError):
+            raise InputError(f"centres must be a number or finite points (L, d), got {centres!r}") from None
         if array.ndim != 2 or 0 in array.shape or not np.isfinite(array).all():
             raise InputError(f"centres must be a number or finite points (L, d), got shape {array.shape}")
         self.centres = array
@@ -156,14 +168,16 @@ class Kernels(Potentials):
             )
         return len(self.centres)
 
+    def check(self, dim: int, points: int) -> None:
+        if self.size(dim) > points and self.centres is None:
+            raise InputError(f"potentials {self!r} pick {self.count} inducing points, and there are {points} points")
+
     def gradients(self, x: Array) -> Array:
-        count = self.size(x.shape[1])
+        self.check(x.shape[1], x.shape[0])
         if self.centres is not None:
             centres = like(self.centres, x)
-        elif count > x.shape[0]:
-            raise InputError(f"potentials {self!r} pick {count} inducing points, and there are {len(x)} points")
         else:
-            centres = x[np.random.default_rng(self.seed).permutation(x.shape[0])[:count]]
+            centres = x[np.random.default_rng(self.seed).permutation(x.shape[0])[: self.count]]
         xp = array_namespace(x)
         differences = (x[:, :, None] - centres.T[None]) / self.scale
         values = xp.exp(-0.5 * xp.sum(differences**2, axis=1))

@@ -31,7 +31,8 @@ Advance = Callable[[np.ndarray, float, float, tuple[Array, Array]], tuple[np.nda
 
 NEWTON_STEPS = 12
 NEWTON_TOLERANCE = 1e-7
-"""Of the equation's residual, relative to the length of an explicit step: far below the scheme's own O(h²)."""
+"""Of the equation's residual, relative to the length of an explicit step: far below the scheme's own O(h²).
+A hundred rounding units where that is more, as in float32."""
 KRYLOV_TOLERANCE = 1e-3
 KRYLOV_STEPS = 60
 
@@ -42,6 +43,7 @@ class ProximalStep:
     def __init__(self, rhs: RightHandSide):
         self.rhs = rhs
         self.direct = isinstance(rhs.solver, Cholesky | Eigh)
+        self.tolerance = max(NEWTON_TOLERANCE, 100 * float(np.finfo(rhs.backend.dtype).eps))
         compile_ = rhs.backend.compile
         self._gradient = compile_(self.gradient)
         self._curvature = compile_(
@@ -95,11 +97,11 @@ class ProximalStep:
 
         new, defect = theta, h * precondition(force)
         scale = float(np.linalg.norm(defect))
-        for _ in range(NEWTON_STEPS):
-            if not np.isfinite(defect).all():
-                break
-            if np.linalg.norm(defect) <= NEWTON_TOLERANCE * scale:
+        for step in range(NEWTON_STEPS + 1):
+            if np.linalg.norm(defect) <= self.tolerance * scale:
                 return new, evaluations
+            if step == NEWTON_STEPS or not np.isfinite(defect).all():
+                break
             here, products = as_(new), 0
 
             def linear(v: np.ndarray, here: Array = here) -> np.ndarray:

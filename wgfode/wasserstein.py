@@ -114,14 +114,21 @@ class Wasserstein:
         object.__setattr__(self, "form", choice("form", self.form, ("auto", "dense", "matrix_free")))
 
     def check(self, dim: int, points: int) -> None:
-        """Raise `InputError` for a dictionary of another dimension; warn of fewer points than potentials."""
+        """Raise `InputError` for a dictionary that does not fit; warn of fewer points than potentials."""
         count = self.potentials.size(dim)
-        if dim > 1 and points < count:
+        if dim == 1:  # P is the identity
+            return
+        self.potentials.check(dim, points)
+        if points < count:
             warnings.warn(
                 f"there are {points} points and {count} potentials: the projection onto their gradients overfits "
                 f"the points, and Wasserstein tends to Relaxed. Use more points or fewer potentials",
                 stacklevel=4,
             )
+
+    def least_evaluation(self, dim: int) -> int:
+        """The fewest held-out points that can judge the dictionary: as many as potentials."""
+        return self.potentials.size(dim) if dim > 1 else 1
 
     def dense(self, size: int) -> bool:
         """Whether the filter is used for `size` parameters."""

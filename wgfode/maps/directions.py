@@ -6,18 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, choice, positive
+from ..errors import InputError, choice, positive, whole
 
 STARTS = ("random", "axis")
 
 
-def check(init: str, scale: float, centre: Any, spread: float, dim: int) -> tuple[str, float, tuple[float, ...], float]:
+def check(
+    init: str, scale: float, centre: Any, spread: float, seed: int, dim: int
+) -> tuple[str, float, tuple[float, ...], float, int]:
     """The arguments in their known form; `InputError` names the one that is wrong."""
     at = np.asarray(centre, dtype=float)
     at = np.full(dim, at) if at.ndim == 0 else at
     if at.shape != (dim,) or not np.isfinite(at).all():
         raise InputError(f"centre must be a finite number or {dim} of them, got {centre!r}")
-    return choice("init", init, STARTS), positive("scale", scale), tuple(at.tolist()), positive("spread", spread)
+    init, scale, spread = choice("init", init, STARTS), positive("scale", scale), positive("spread", spread)
+    return init, scale, tuple(at.tolist()), spread, whole("seed", seed, 0)
 
 
 def directions(

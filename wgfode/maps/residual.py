@@ -39,8 +39,9 @@ class Residual(Map):
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", positive_int("dim", self.dim))
         object.__setattr__(self, "width", positive_int("width", self.width))
-        names = ("init", "scale", "centre", "spread")
-        for name, value in zip(names, check(self.init, self.scale, self.centre, self.spread, self.dim), strict=True):
+        names = ("init", "scale", "centre", "spread", "seed")
+        values = check(self.init, self.scale, self.centre, self.spread, self.seed, self.dim)
+        for name, value in zip(names, values, strict=True):
             object.__setattr__(self, name, value)
 
     @property
