@@ -323,11 +323,16 @@ def test_more_inducing_points_than_points() -> None:
         flow(Affine(2), wgf.Wasserstein(Polynomial(2) + Kernels(20)), points=wgf.Sobol(16))
 
 
-def test_fewer_held_out_points_than_potentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They could not judge the dictionary, and kernels could not be laid on them."""
+def test_fewer_held_out_points_than_potentials(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kernels cannot be laid on them, and what else they say of the dictionary is too good."""
     one = flow(Affine(2), wgf.Wasserstein(Kernels(20)), points=wgf.Sobol(64))
-    with pytest.raises(wgf.InputError, match=r"evaluation must be >= 20.*got 16"):
+    with pytest.raises(wgf.InputError, match=r"20 inducing points.*16 held-out points \(evaluation\)"):
         wgf.solve(one, [0.1], **QUIET, evaluation=16)
+    other = replace(one, metric=wgf.Wasserstein(RandomFeatures(20)))
+    wgf.solve(other, [0.01], **QUIET, evaluation=16)
+    assert "16 held-out points (evaluation) and 20 potentials" in caplog.text
     monkeypatch.setitem(wgf.solve.__globals__, "READ_ON_THE_WAY", 8)
     assert wgf.solve(one, [0.01], **QUIET, evaluation=64).attrs["status"] == "completed"
 

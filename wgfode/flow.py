@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,7 +74,8 @@ class GradientFlow:
                 "estimator='energy' only ∇F is known: use MINRES, Cholesky, Eigh or Auto"
             )
         sample, _ = self.points.draw(self.reference)
-        self.metric.check(self.dim, len(sample))
+        if warning := self.metric.check(self.dim, len(sample)):
+            warnings.warn(warning, stacklevel=3)
         checks.energy_at(self.energy, sample[:64])
 
     @property

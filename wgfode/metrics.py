@@ -20,12 +20,13 @@ PROBES = 4
 class Relaxed:
     """Ĝ = E[JᵀJ], the pull-back of L²(λ) (Jin, Liu, Wu, Ye & Zhou 2025): min_ξ E|Jξ − g|²."""
 
-    def check(self, dim: int, points: int) -> None:
-        """Nothing can be wrong: any dimension and number of points will do."""
+    def count(self, dim: int) -> int:
+        """The number of potentials: none."""
+        return 0
 
-    def least_evaluation(self, dim: int) -> int:
-        """The fewest held-out points that will do."""
-        return 1
+    def check(self, dim: int, points: int, what: str = "points") -> str | None:
+        """Nothing can be wrong, and there is nothing to warn of."""
+        return None
 
     def diagnose(
         self, tangent: Tangent, weights: Array, held_out: Tangent, weights_out: Array, xi: Array, g_out: Array

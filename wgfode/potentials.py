@@ -32,8 +32,8 @@ class Potentials(ABC):
     def gradients(self, x: Array) -> Array:
         """∇φ_l at the rows of x, (N, d) → (N, d, L)."""
 
-    def check(self, dim: int, points: int) -> None:
-        """Raise `InputError` where `dim` does not fit, or `points` points are too few to make the dictionary from."""
+    def check(self, dim: int, points: int, what: str = "points") -> None:
+        """Raise `InputError` where `dim` does not fit, or the `points` are too few to make the dictionary from."""
         self.size(dim)
 
     def __add__(self, other: Potentials) -> Sum:
@@ -57,9 +57,9 @@ class Sum(Potentials):
     def size(self, dim: int) -> int:
         return sum(part.size(dim) for part in self.parts)
 
-    def check(self, dim: int, points: int) -> None:
+    def check(self, dim: int, points: int, what: str = "points") -> None:
         for part in self.parts:
-            part.check(dim, points)
+            part.check(dim, points, what)
 
     def gradients(self, x: Array) -> Array:
         return array_namespace(x).concat([part.gradients(x) for part in self.parts], axis=2)
@@ -168,9 +168,9 @@ class Kernels(Potentials):
             )
         return len(self.centres)
 
-    def check(self, dim: int, points: int) -> None:
+    def check(self, dim: int, points: int, what: str = "points") -> None:
         if self.size(dim) > points and self.centres is None:
-            raise InputError(f"potentials {self!r} pick {self.count} inducing points, and there are {points} points")
+            raise InputError(f"potentials {self!r} pick {self.count} inducing points, and there are {points} {what}")
 
     def gradients(self, x: Array) -> Array:
         self.check(x.shape[1], x.shape[0])

@@ -98,11 +98,8 @@ def solve(
     how = Method(method, rtol, atol, step_size, max_steps, error_norm)
     how.fits(dtype)
     evaluation, seed = positive_int("evaluation", evaluation), whole("seed", seed, 0)
-    if evaluation < (least := flow.metric.least_evaluation(flow.dim)):
-        raise InputError(
-            f"evaluation must be >= {least}, the number of potentials of {flow.metric!r}, got {evaluation}: fewer "
-            "held-out points cannot judge the dictionary"
-        )
+    if warning := flow.metric.check(flow.dim, evaluation, "held-out points (evaluation)"):
+        log.warning("%s", warning)
     on_fold = choice("on_fold", on_fold, ("stop", "warn"))
     if real("initial_error", initial_error) < 0:
         raise InputError(f"initial_error must be >= 0, got {initial_error!r}")
@@ -124,7 +121,7 @@ def solve(
     with _double_precision(integrator, dtype):
         adaptive = step_size is None
         f = adapter.right_hand_side(flow, dtype=dtype, device=device, tolerance=1e-2 * rtol if adaptive else 1e-6)
-        gauge = Gauge(f, min(evaluation, max(READ_ON_THE_WAY, 2 * least)), seed)
+        gauge = Gauge(f, min(evaluation, max(READ_ON_THE_WAY, 2 * flow.metric.count(flow.dim))), seed)
         bound = None
         if certificate and (convexity := flow.energy.convexity) is not None:
             tolerances = (rtol, atol) if adaptive else (1e-6, 1e-8)

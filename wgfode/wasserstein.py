@@ -6,7 +6,6 @@ P is a least-squares projection onto the gradients of a dictionary of potentials
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,22 +112,22 @@ class Wasserstein:
         object.__setattr__(self, "blend", positive("blend", self.blend))
         object.__setattr__(self, "form", choice("form", self.form, ("auto", "dense", "matrix_free")))
 
-    def check(self, dim: int, points: int) -> None:
-        """Raise `InputError` for a dictionary that does not fit; warn of fewer points than potentials."""
+    def count(self, dim: int) -> int:
+        """The number of potentials: 0 in 1-D, where P is the identity. `InputError` where `dim` does not fit."""
         count = self.potentials.size(dim)
-        if dim == 1:  # P is the identity
-            return
-        self.potentials.check(dim, points)
-        if points < count:
-            warnings.warn(
-                f"there are {points} points and {count} potentials: the projection onto their gradients overfits "
-                f"the points, and Wasserstein tends to Relaxed. Use more points or fewer potentials",
-                stacklevel=4,
-            )
+        return count if dim > 1 else 0
 
-    def least_evaluation(self, dim: int) -> int:
-        """The fewest held-out points that can judge the dictionary: as many as potentials."""
-        return self.potentials.size(dim) if dim > 1 else 1
+    def check(self, dim: int, points: int, what: str = "points") -> str | None:
+        """Raise `InputError` for a dictionary that does not fit; the warning of fewer `what` than potentials."""
+        count = self.count(dim)
+        if count:
+            self.potentials.check(dim, points, what)
+        if points >= count:
+            return None
+        return (
+            f"there are {points} {what} and {count} potentials: the projection onto their gradients overfits, and "
+            "Wasserstein tends to Relaxed. Use more points or fewer potentials"
+        )
 
     def dense(self, size: int) -> bool:
         """Whether the filter is used for `size` parameters."""
