@@ -157,9 +157,6 @@ GROUPS: dict[str, list[tuple[str, Any]]] = {
     "triangular-wells-coarse": [
         ("Polynomial(4) + Kernels(60)", W(Polynomial(4) + Kernels(60, 0.6))),
     ],
-    "triangular-wells-loose": [
-        ("Polynomial(4) + Kernels(60)", W(Polynomial(4) + Kernels(60, 0.6))),
-    ],
     "residual-wells": [
         ("Relaxed", wgf.Relaxed()),
     ],
@@ -180,8 +177,7 @@ def setup(group: str) -> tuple[Task, wgf.maps.Map, dict[str, Any]]:
         task = double_well()
         knots = 8 if group.endswith("coarse") else 20
         map = Triangular(2, 8, knots=knots, centre=tuple(task.mean), spread=1.2 * task.spread)
-        solver = task.solver if group.endswith("loose") else FIRM
-        return replace(task, solver=solver), map, {"rtol": 1e-4, "atol": 1e-6}
+        return replace(task, solver=FIRM), map, {"rtol": 1e-4, "atol": 1e-6}
     task = ornstein_uhlenbeck_10d() if "10d" in group else ornstein_uhlenbeck()
     if group.startswith("affine"):
         task = replace(task, points=replace(task.points, matched=not group.endswith("unmatched")))
