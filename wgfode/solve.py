@@ -121,6 +121,7 @@ def solve(
     with _double_precision(integrator, dtype):
         adaptive = step_size is None
         f = adapter.right_hand_side(flow, dtype=dtype, device=device, tolerance=1e-2 * rtol if adaptive else 1e-6)
+        # a dictionary needs more points than it has potentials to be judged
         gauge = Gauge(f, min(evaluation, max(READ_ON_THE_WAY, 2 * flow.metric.count(flow.dim))), seed)
         bound = None
         if certificate and (convexity := flow.energy.convexity) is not None:

@@ -53,8 +53,7 @@ class Coupling(Map):
     def __post_init__(self) -> None:
         for name in ("dim", "layers", "width"):
             object.__setattr__(self, name, positive_int(name, getattr(self, name)))
-        _, _, centre, spread, seed = check("random", 1.0, self.centre, self.spread, self.seed, self.dim)
-        for name, value in (("centre", centre), ("spread", spread), ("seed", seed)):
+        for name, value in check(self.dim, self.centre, self.spread, self.seed).items():
             object.__setattr__(self, name, value)
         if self.dim < 2:
             raise InputError(f"dim must be >= 2 for a coupling of two halves, got {self.dim}")

@@ -11,16 +11,16 @@ from ..errors import InputError, choice, positive, whole
 STARTS = ("random", "axis")
 
 
-def check(
-    init: str, scale: float, centre: Any, spread: float, seed: int, dim: int
-) -> tuple[str, float, tuple[float, ...], float, int]:
-    """The arguments in their known form; `InputError` names the one that is wrong."""
+def check(dim: int, centre: Any, spread: float, seed: int, **others: Any) -> dict[str, Any]:
+    """The arguments (also `init`, `scale`) by name, in their known form; `InputError` names the one that is wrong."""
     at = np.asarray(centre, dtype=float)
     at = np.full(dim, at) if at.ndim == 0 else at
     if at.shape != (dim,) or not np.isfinite(at).all():
         raise InputError(f"centre must be a finite number or {dim} of them, got {centre!r}")
-    init, scale, spread = choice("init", init, STARTS), positive("scale", scale), positive("spread", spread)
-    return init, scale, tuple(at.tolist()), spread, whole("seed", seed, 0)
+    known = {"centre": tuple(at.tolist()), "spread": positive("spread", spread), "seed": whole("seed", seed, 0)}
+    if others:
+        known |= {"init": choice("init", others["init"], STARTS), "scale": positive("scale", others["scale"])}
+    return known
 
 
 def directions(

@@ -39,9 +39,8 @@ class Planar(Map):
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", positive_int("dim", self.dim))
         object.__setattr__(self, "layers", positive_int("layers", self.layers))
-        names = ("init", "scale", "centre", "spread", "seed")
-        values = check(self.init, self.scale, self.centre, self.spread, self.seed, self.dim)
-        for name, value in zip(names, values, strict=True):
+        known = check(self.dim, self.centre, self.spread, self.seed, init=self.init, scale=self.scale)
+        for name, value in known.items():
             object.__setattr__(self, name, value)
 
     @property

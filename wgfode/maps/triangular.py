@@ -54,8 +54,7 @@ class Triangular(Map):
 
     θ holds s, a, l, u, P, W, b; all but W and b (which `seed` spreads) are 0 at the identity. Its tangent
     space lacks gradient fields that `Relaxed` needs: use `Wasserstein`, and a `solver` with a shift that keeps
-    still what few points see (`Eigh(shift=1e-5)`). Raises `InputError` for numbers out
-    of range.
+    still what few points see (`Eigh(shift=1e-5)`). Raises `InputError` for numbers out of range.
     """
 
     dim: int
@@ -68,8 +67,7 @@ class Triangular(Map):
     def __post_init__(self) -> None:
         for name in ("dim", "width", "knots"):
             object.__setattr__(self, name, positive_int(name, getattr(self, name)))
-        _, _, centre, spread, seed = check("random", 1.0, self.centre, self.spread, self.seed, self.dim)
-        for name, value in (("centre", centre), ("spread", spread), ("seed", seed)):
+        for name, value in check(self.dim, self.centre, self.spread, self.seed).items():
             object.__setattr__(self, name, value)
 
     @cached_property
