@@ -11,8 +11,9 @@ from ..backend import load
 from ..bound import Bound
 from ..errors import InputError, IntegrationError, MissingDependencyError
 from ..flow import GradientFlow
-from ..methods import IMPLICIT, Method, State
 from ..rhs import RightHandSide
+from ..stepping.methods import IMPLICIT, Method
+from ..stepping.state import State
 
 try:
     import diffrax

@@ -1,4 +1,4 @@
-"""Implicit methods for diffrax: its own with a root finder that works, and ours of `wgfode.implicit`."""
+"""Implicit methods for diffrax: its own with a root finder that works, and ours of `wgfode.stepping.esdirk`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import lineax as lx
 
 from ..errors import choice
-from ..implicit import ITERATIONS, PATIENCE, ImplicitStep
-from ..march import scaled
-from ..methods import IMPLICIT
-from ..stage import StageEquation
-from ..tableau import TABLEAUS
+from ..stepping.adaptive import scaled
+from ..stepping.esdirk import ITERATIONS, PATIENCE, ImplicitStep
+from ..stepping.methods import IMPLICIT
+from ..stepping.stage import StageEquation
+from ..stepping.tableau import TABLEAUS
 from .root_finder import Chord
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ImplicitEuler(diffrax.ImplicitEuler):
 
 
 class FlowESDIRK(diffrax.AbstractAdaptiveSolver):
-    """An ESDIRK method for one gradient flow, its stages solved by `wgfode.implicit`: no solve inside a solve.
+    """An ESDIRK method for one gradient flow, its stages solved by `wgfode.stepping.esdirk`: no solve inside a solve.
 
     `f` is the right-hand side that the term holds. `rtol` and `atol` should be the step-size controller's: they
     say when a stage is good enough. `linear` is "dense", "krylov" or "auto" (by size).

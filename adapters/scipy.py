@@ -17,8 +17,9 @@ from ..bound import Bound
 from ..derivative import Linearization
 from ..errors import InputError, IntegrationError, choice
 from ..flow import GradientFlow
-from ..methods import SCIPY, Method, State
 from ..rhs import RightHandSide
+from ..stepping.methods import SCIPY, Method
+from ..stepping.state import State
 
 if TYPE_CHECKING:
     import xarray as xr

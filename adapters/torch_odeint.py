@@ -10,8 +10,9 @@ import torch
 import torchdiffeq
 
 from ..errors import InputError, IntegrationError, choice
-from ..march import integrate as march
-from ..methods import IMPLICIT, Method, State
+from ..stepping.adaptive import integrate as in_implicit_steps
+from ..stepping.methods import IMPLICIT, Method
+from ..stepping.state import State
 from .tsit5 import Tsit5Solver
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _implicit(
         raise InputError("t must be increasing for an implicit method: a gradient flow backwards in time is ill-posed")
     stops = np.union1d(times[1:], f.jump_times(times[0], times[-1]))
     found, last = {times[0]: state.theta}, state
-    for last in march(f.rhs, state, stops, how):
+    for last in in_implicit_steps(f.rhs, state, stops, how):
         found[last.time] = last.theta
     f.evaluations += last.evaluations
     return torch.as_tensor(np.stack([found[time] for time in times])).to(theta0)

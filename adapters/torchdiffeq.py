@@ -12,10 +12,11 @@ from ..backend import load
 from ..bound import Bound
 from ..errors import InputError, IntegrationError, MissingDependencyError
 from ..flow import GradientFlow
-from ..march import integrate as march
-from ..march import scaled
-from ..methods import IMPLICIT, Method, State
 from ..rhs import RightHandSide
+from ..stepping.adaptive import integrate as in_implicit_steps
+from ..stepping.adaptive import scaled
+from ..stepping.methods import IMPLICIT, Method
+from ..stepping.state import State
 
 try:
     import torch
@@ -128,7 +129,7 @@ def integrate(f: TorchRightHandSide, state: State, stops: np.ndarray, method: Me
     backend = f.rhs.backend
     limit = CHUNK if method.step_size is None else CHUNK * CHUNK
     if method.name in IMPLICIT:
-        yield from march(f.rhs, state, stops, method, CHUNK)
+        yield from in_implicit_steps(f.rhs, state, stops, method, CHUNK)
         return
     for stop in stops:
         while state.time < stop:

@@ -21,9 +21,10 @@ from wgfode.validation import exact as exact_solutions
 from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
-from wgfode.march import Stepper
-from wgfode.methods import Method, State
 from wgfode.problems import double_well_potential, quadratic
+from wgfode.stepping.adaptive import Stepper
+from wgfode.stepping.methods import Method
+from wgfode.stepping.state import State
 
 jax.config.update("jax_enable_x64", True)
 DIM = 10
@@ -119,7 +120,8 @@ def planar(fast: bool) -> None:
 
 def implicit_by_hand(flow: wgf.GradientFlow, end: float, method: Method, linear: str) -> tuple[State, float, str, Any]:
     """A run on jax with `linear` ("dense" or "krylov") forced, compiled beforehand."""
-    from wgfode import march, stage
+    from wgfode.stepping import adaptive as march
+    from wgfode.stepping import stage
 
     f = diffrax_adapter.right_hand_side(flow, tolerance=1e-6)
     threshold, stage.DENSE = stage.DENSE, 10**9 if linear == "dense" else 0

@@ -16,9 +16,9 @@ from wgfode.arrays import like
 from wgfode.certificate import Certificate, absent, quadratic_convexity
 from wgfode.gauge import Gauge
 from wgfode.maps import Affine, Basis, Residual
-from wgfode.methods import State
 from wgfode.path import Path, integrate
 from wgfode.schedule import Scheduled
+from wgfode.stepping.state import State
 
 QUICK: dict[str, Any] = {"integrator": "torchdiffeq", "rtol": 1e-5, "atol": 1e-7, "stiffness": False}
 

@@ -21,12 +21,13 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import wgfode as wgf
-from wgfode import bilevel, cli, storage
 from wgfode import checkpoint as checkpoints
+from wgfode import cli, storage
 from wgfode.checkpoint import CheckpointError, Snapshot
 from wgfode.fingerprint import describe, digest
 from wgfode.maps import Affine
-from wgfode.methods import State
+from wgfode.stepping import bilevel
+from wgfode.stepping.state import State
 
 TIMES = (0.2, 0.5, 1.0)
 QUICK: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-8, "evaluation": 32, "stiffness": False}

@@ -384,7 +384,7 @@ from pathlib import Path
 import numpy as np
 from wgfode import storage
 from wgfode.checkpoint import Snapshot, write
-from wgfode.methods import State
+from wgfode.stepping.state import State
 import xarray as xr
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -429,7 +429,7 @@ def test_a_full_disk(tmp_path: Path, dataset: xr.Dataset) -> None:
 def test_corrupted_checkpoints(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Any change of any byte is found out."""
     from wgfode import checkpoint
-    from wgfode.methods import State
+    from wgfode.stepping.state import State
 
     path = tmp_path_factory.mktemp("corrupted") / "run.ckpt"
     checkpoint.write(path, checkpoint.Snapshot(State(0.5, np.arange(3.0)), [], {}), {"a": "b"})

@@ -18,11 +18,12 @@ import wgfode as wgf
 from wgfode.backend import Backend
 from wgfode.errors import InputError, IntegrationError
 from wgfode.krylov import empty_space, gcr
-from wgfode.march import Stepper, integrate
-from wgfode.methods import IMPLICIT, Method, State
 from wgfode.problems import quadratic
 from wgfode.rhs import RightHandSide
-from wgfode.tableau import TABLEAUS
+from wgfode.stepping.adaptive import Stepper, integrate
+from wgfode.stepping.methods import IMPLICIT, Method
+from wgfode.stepping.state import State
+from wgfode.stepping.tableau import TABLEAUS
 
 
 def ornstein_uhlenbeck(top: float, dim: int = 2, **settings: object) -> tuple[wgf.GradientFlow, OrnsteinUhlenbeck]:
@@ -206,8 +207,8 @@ def test_auto_chooses_and_switches() -> None:
 
 def test_auto_goes_on_as_if_it_had_never_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """From any state, with the notes up to there; that it switches is forced by a threshold that falls."""
-    from wgfode import stiffness
     from wgfode.backend import load
+    from wgfode.stepping import stiffness
 
     flow, _ = ornstein_uhlenbeck(1e3)
     rhs = RightHandSide(flow, load("torch"), 1e-8)

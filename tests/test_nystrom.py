@@ -11,7 +11,7 @@ from wgfode.derivative import Linearization
 from wgfode.problems import quadratic
 from wgfode.rhs import RightHandSide
 from wgfode.solvers import MINRES, NormalProblem
-from wgfode.stage import StageEquation
+from wgfode.stepping.stage import StageEquation
 
 SIZE, LARGE = 60, 20
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import wgfode as wgf
-from wgfode import bilevel
 from wgfode.backend import load
 from wgfode.maps import Affine, Residual
-from wgfode.methods import Method, State
 from wgfode.potentials import Polynomial
-from wgfode.proximal import ProximalStep
 from wgfode.rhs import RightHandSide
+from wgfode.stepping import bilevel
+from wgfode.stepping.methods import Method
+from wgfode.stepping.proximal import ProximalStep
+from wgfode.stepping.state import State
 
 QUIET: dict[str, Any] = {"evaluation": 64, "certificate": False, "stiffness": False}
 
@@ -81,7 +82,7 @@ def test_single_precision(metric: Any) -> None:
 
 
 def test_the_last_newton_step_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    from wgfode import proximal
+    from wgfode.stepping import proximal
 
     flow, _ = problem()
     rhs = RightHandSide(flow, load("torch"), 1e-10)

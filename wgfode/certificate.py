@@ -28,8 +28,8 @@ from .backend.protocol import Backend
 from .energies import Energy
 from .errors import InputError, MissingDependencyError, positive_int, real
 from .gauge import Gauge
-from .methods import State
 from .path import KEEP, Path, integrate
+from .stepping.state import State
 
 log = logging.getLogger("wgfode")
 

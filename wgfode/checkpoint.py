@@ -19,7 +19,7 @@ import numpy as np
 
 from . import storage
 from .errors import InputError, WgfodeError
-from .methods import State
+from .stepping.state import State
 
 VERSION = 1
 """The version of the format; a file of another one is refused."""

@@ -12,8 +12,8 @@ import typer
 
 from . import problems, rerun, storage
 from .errors import InputError, WgfodeError, choice, positive
-from .methods import METHODS
 from .solve import INTEGRATORS, solve
+from .stepping.methods import METHODS
 from .table import table
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from .checkpoint import Snapshot
 from .errors import IntegrationError
 from .explain import explain
 from .gauge import Gauge
-from .methods import State
 from .progress import reporter
 from .schedule import Scheduled
+from .stepping.state import State
 from .storage import StorageError
 from .watch import Watch
 

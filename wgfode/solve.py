@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import checkpoint as checkpoints
-from . import stiffness as _stiffness
 from .bound import Bound
 from .certificate import Certificate, absent
 from .course import SAME_TIME, Course
@@ -24,8 +23,9 @@ from .errors import InputError, choice, positive_int, real, whole
 from .fingerprint import describe
 from .flow import GradientFlow
 from .gauge import Gauge
-from .methods import AUTO, SEMI_IMPLICIT, Method
 from .schedule import Scheduled
+from .stepping import stiffness as _stiffness
+from .stepping.methods import AUTO, SEMI_IMPLICIT, Method
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -73,7 +73,7 @@ def solve(
     - `times`: increasing, >= 0;
     - `integrator`: "diffrax" or "torchdiffeq"; `method` means the same with either, and "auto" chooses by the
       stiffness that it finds; or "scipy", for Radau, BDF and LSODA. "proximal" and "bilevel" are the source's
-      semi-implicit scheme, in steps of `step_size` (`wgfode.proximal`, `wgfode.bilevel`);
+      semi-implicit scheme, in steps of `step_size` (`wgfode.stepping.proximal`, `wgfode.stepping.bilevel`);
     - `rtol`, `atol`: tolerances on the parameters, or `step_size` for fixed steps;
     - `error_norm`: measure a step's error in the "parameters" or in the "metric", as displaced mass ‖J δθ‖;
     - `stiffness`: add the spectral radius of the right-hand side's Jacobian, and what it recommends;
@@ -129,7 +129,7 @@ def solve(
             bound = Certificate(gauge, convexity, float(initial_error), *tolerances)
         integrate = functools.partial(adapter.integrate, f)
         if how.name in SEMI_IMPLICIT:
-            scheme = importlib.import_module(f".{how.name}", __package__)
+            scheme = importlib.import_module(f".stepping.{how.name}", __package__)
             integrate = functools.partial(scheme.integrate, f.rhs)
         methods: list[str] = [] if how.name == AUTO else [how.name]
         course = Course(

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .krylov import Space, empty_space, gcr
-from .solvers.iterative import norm
+from ..krylov import Space, empty_space, gcr
+from ..solvers.iterative import norm
 from .stage import StageEquation
 from .tableau import Tableau
 

@@ -1,13 +1,11 @@
-"""Names of the integrators' methods, and the state of a run between steps."""
+"""Names of the integrators' methods, and how to step with one."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from .errors import InputError, choice, positive, positive_int
+from ..errors import InputError, choice, positive, positive_int
 
 EXPLICIT = ("Euler", "Midpoint", "Heun", "Bosh3", "Tsit5", "Dopri5", "Dopri8")
 """Methods that mean the same with either integrator; Euler, Midpoint and Heun need a `step_size` with torchdiffeq."""
@@ -16,7 +14,7 @@ IMPLICIT = ("ImplicitEuler", "Kvaerno3", "Kvaerno4", "Kvaerno5", "KenCarp3", "Ke
 SCIPY = ("Radau", "BDF", "LSODA")
 """scipy's stiff methods, with integrator="scipy"."""
 AUTO = "auto"
-"""Explicit or implicit, as the stiffness of the right-hand side has it (`wgfode.stiffness`)."""
+"""Explicit or implicit, as the stiffness of the right-hand side has it (`wgfode.stepping.stiffness`)."""
 SEMI_IMPLICIT = ("proximal", "bilevel")
 """The source's scheme in steps of `step_size`: in closed form, and with a potential that is trained."""
 METHODS = (*EXPLICIT, *IMPLICIT, *SEMI_IMPLICIT, *SCIPY, AUTO)
@@ -58,25 +56,3 @@ class Method:
         least = 1e-13 if dtype == "float64" else 1e-6
         if self.step_size is None and self.rtol < least:
             raise InputError(f"rtol={self.rtol:g} is below what {dtype} can hold; use rtol >= {least:g}")
-
-
-@dataclass(frozen=True)
-class State:
-    """A run between steps: enough to go on from.
-
-    An integrator that yields a state goes on from nothing but what the state holds, so that a run taken
-    up again from it makes the same steps.
-    """
-
-    time: float
-    theta: np.ndarray
-    step: float | None = None
-    """The size of the next step, where the controller has one."""
-    accepted: int = 0
-    rejected: int = 0
-    evaluations: int = 0
-    """Right-hand sides evaluated."""
-    knots: tuple[tuple[float, np.ndarray], ...] = ()
-    """(t, θ) of the steps accepted between the state before and this one, both excluded."""
-    memory: np.ndarray | None = None
-    """What else the integrator carries from step to step, e.g. the velocity of the last stage."""

@@ -20,12 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import unpack
-from .errors import IntegrationError
-from .methods import Method, State
-from .proximal import ProximalStep, march
-from .rhs import RightHandSide
-from .tangent import Tangent
+from ..arrays import unpack
+from ..errors import IntegrationError
+from ..rhs import RightHandSide
+from ..tangent import Tangent
+from .fixed import integrate as in_equal_steps
+from .methods import Method
+from .proximal import ProximalStep
+from .state import State
 
 Array = Any
 
@@ -68,7 +70,7 @@ class BilevelStep:
     def __init__(self, rhs: RightHandSide, seed: int = 0):
         self.rhs, backend = rhs, rhs.backend
         self.network = Network(rhs.flow.dim, seed=seed)
-        self.adam = importlib.import_module(f".backend.adam_{backend.name}", __package__)
+        self.adam = importlib.import_module(f"..backend.adam_{backend.name}", __package__)
         self.velocity: np.ndarray | None = None
         self.phi = backend.asarray(self.network.start)
         self.force = ProximalStep(rhs).gradient
@@ -160,5 +162,5 @@ def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Metho
     """
     step = BilevelStep(rhs)
     step.recall(state.memory)
-    for reached in march(step, rhs, state, stops, method):
+    for reached in in_equal_steps(step, rhs, state, stops, method):
         yield replace(reached, memory=step.memory)

@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from .derivative import Linearization
-from .errors import InputError, choice
-from .rhs import RightHandSide
-from .solvers import Cholesky, Nystrom
-from .solvers.iterative import Krylov
+from ..derivative import Linearization
+from ..errors import InputError, choice
+from ..rhs import RightHandSide
+from ..solvers import Cholesky, Nystrom
+from ..solvers.iterative import Krylov
 
 Array = Any
 

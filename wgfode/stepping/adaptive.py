@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .errors import IntegrationError
-from .implicit import ITERATIONS, PATIENCE, ImplicitStep
-from .methods import Method, State
-from .rhs import RightHandSide
+from ..errors import IntegrationError
+from ..rhs import RightHandSide
+from .esdirk import ITERATIONS, PATIENCE, ImplicitStep
+from .methods import Method
 from .stage import StageEquation
+from .state import State
 from .tableau import TABLEAUS
 
 Array = Any

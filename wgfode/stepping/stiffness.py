@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .derivative import Linearization
-from .methods import EXPLICIT, Method, State
-from .rhs import RightHandSide
-from .solvers.iterative import Krylov
+from ..derivative import Linearization
+from ..rhs import RightHandSide
+from ..solvers.iterative import Krylov
+from .methods import EXPLICIT, Method
 from .stage import DENSE
+from .state import State
 
 Array = Any
 

@@ -12,22 +12,21 @@ of G, and the equation would have no solution near θ_k for any useful h. ("ener
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from .errors import IntegrationError
-from .methods import Method, State
-from .rhs import RightHandSide
-from .solvers import Cholesky, Eigh
-from .tangent import Tangent
+from ..errors import IntegrationError
+from ..rhs import RightHandSide
+from ..solvers import Cholesky, Eigh
+from ..tangent import Tangent
+from .fixed import integrate as in_equal_steps
+from .methods import Method
+from .state import State
 
 Array = Any
-Advance = Callable[[np.ndarray, float, float, tuple[Array, Array]], tuple[np.ndarray, int]]
-"""(θ_k, h, t, (z, weights)) ↦ (θ_{k+1}, gradient evaluations)."""
 
 NEWTON_STEPS = 12
 NEWTON_TOLERANCE = 1e-7
@@ -126,26 +125,4 @@ def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Metho
 
     Raises `IntegrationError` where a step fails; the last state yielded is then the last good one.
     """
-    return march(ProximalStep(rhs), rhs, state, stops, method)
-
-
-def march(
-    advance: Advance, rhs: RightHandSide, state: State, stops: np.ndarray, method: Method
-) -> Iterator[State]:
-    """Equal steps of at most `method.step_size` through the times `stops`, a state after each."""
-    assert method.step_size is not None, "Method sees to it"
-    for stop in stops:
-        span = float(stop) - state.time
-        count = method.count(span)
-        begin, h = state.time, span / count
-        points = rhs.points_of(rhs.flow.points.segment(begin))
-        for index in range(count):
-            if state.accepted >= method.max_steps:
-                raise IntegrationError(state.time, f"max_steps={method.max_steps} was reached")
-            theta, evaluations = advance(state.theta, h, state.time, points)
-            time = float(stop) if index == count - 1 else begin + (index + 1) * h
-            state = replace(
-                state, time=time, theta=theta, step=method.step_size, accepted=state.accepted + 1,
-                evaluations=state.evaluations + evaluations,
-            )  # fmt: skip
-            yield state
+    return in_equal_steps(ProximalStep(rhs), rhs, state, stops, method)
