@@ -14,9 +14,9 @@ import wgfode as wgf
 from wgfode import InputError
 from wgfode.arrays import like
 from wgfode.certificate import Certificate, absent, quadratic_convexity
-from wgfode.gauge import Gauge
 from wgfode.maps import Affine, Basis, Residual
-from wgfode.path import Path, integrate
+from wgfode.monitor.held_out import HeldOut
+from wgfode.monitor.interpolant import Interpolant, integrate
 from wgfode.schedule import Scheduled
 from wgfode.stepping.state import State
 
@@ -51,7 +51,7 @@ def test_the_path_is_of_degree_seven() -> None:
     powers = np.arange(8)
     thetas = times[:, None] ** powers
     slopes = np.where(powers > 0, powers * times[:, None] ** np.maximum(powers - 1, 0), 0.0)
-    path = Path(times, thetas, slopes)
+    path = Interpolant(times, thetas, slopes)
     for t in (0.05, 0.3, 0.7, 1.1, 1.89):
         theta, slope = path(t)
         np.testing.assert_allclose(theta, t**powers, atol=1e-12)
@@ -137,8 +137,8 @@ def test_an_unknown_convexity_says_so() -> None:
 
 def test_a_residual_that_is_not_finite_gives_no_bound(caplog: pytest.LogCaptureFixture) -> None:
     f = right_hand_side(flow())
-    gauge = Gauge(f, 16, 0)
-    certificate = Certificate(gauge, 2.0, 0.0, 1e-6, 1e-8)
+    held_out = HeldOut(f, 16, 0)
+    certificate = Certificate(held_out, 2.0, 0.0, 1e-6, 1e-8)
     start = f.initial().numpy()
     certificate.begin([(0.0, start)])
     certificate.follow(State(0.1, start * np.nan))

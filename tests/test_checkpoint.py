@@ -21,11 +21,11 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import wgfode as wgf
-from wgfode import checkpoint as checkpoints
 from wgfode import cli, storage
-from wgfode.checkpoint import CheckpointError, Snapshot
-from wgfode.fingerprint import describe, digest
 from wgfode.maps import Affine
+from wgfode.run import checkpoint as checkpoints
+from wgfode.run.checkpoint import CheckpointError, Snapshot
+from wgfode.run.fingerprint import describe, digest
 from wgfode.stepping import bilevel
 from wgfode.stepping.state import State
 
@@ -73,7 +73,7 @@ def kill_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
             raise Killed
 
     monkeypatch.setattr(checkpoints, "write", counted)
-    monkeypatch.setattr("wgfode.course.WRITE_EVERY", 0.0)
+    monkeypatch.setattr("wgfode.run.run.WRITE_EVERY", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_sigkill(tmp_path: Path) -> None:
 def test_ctrl_c_writes_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.ckpt"
     whole = solve()
-    judge, count = wgf.solve.__globals__["Course"]._judge, [0]
+    judge, count = wgf.solve.__globals__["Run"]._judge, [0]
 
     def interrupt(*arguments: Any) -> None:
         count[0] += 1
@@ -179,7 +179,7 @@ def test_ctrl_c_writes_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyP
         judge(*arguments)
 
     with monkeypatch.context() as context:
-        context.setattr("wgfode.course.Course._judge", interrupt)
+        context.setattr("wgfode.run.run.Run._judge", interrupt)
         cut = solve(path)
     assert "interrupted" in cut.attrs["status"]
     assert 0 < cut.time.values[-1] < 1

@@ -135,7 +135,7 @@ def test_any_argument_of_solve(name: str, tmp_path: Path, monkeypatch: pytest.Mo
         raise Reached
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("wgfode.course.Course.run", reached)
+    monkeypatch.setattr("wgfode.run.run.Run.run", reached)
     sound = {"seed": (0,), "rtol": (True,), "atol": (True,), "initial_error": (True, 0), "checkpoint": (None, "x"),
              "resample": (None,)}  # fmt: skip
     for value in WRONG:
@@ -383,7 +383,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from wgfode import storage
-from wgfode.checkpoint import Snapshot, write
+from wgfode.run.checkpoint import Snapshot, write
 from wgfode.stepping.state import State
 import xarray as xr
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -428,7 +428,7 @@ def test_a_full_disk(tmp_path: Path, dataset: xr.Dataset) -> None:
 @given(data=st.data())
 def test_corrupted_checkpoints(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Any change of any byte is found out."""
-    from wgfode import checkpoint
+    from wgfode.run import checkpoint
     from wgfode.stepping.state import State
 
     path = tmp_path_factory.mktemp("corrupted") / "run.ckpt"

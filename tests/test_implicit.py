@@ -17,9 +17,9 @@ from wgfode.validation.exact import OrnsteinUhlenbeck
 import wgfode as wgf
 from wgfode.backend import Backend
 from wgfode.errors import InputError, IntegrationError
-from wgfode.krylov import empty_space, gcr
 from wgfode.problems import quadratic
 from wgfode.rhs import RightHandSide
+from wgfode.solvers.gcr import empty_space, gcr
 from wgfode.stepping.adaptive import Stepper, integrate
 from wgfode.stepping.methods import IMPLICIT, Method
 from wgfode.stepping.state import State

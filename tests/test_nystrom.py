@@ -80,7 +80,7 @@ def test_more_columns_than_g_has_rank_bring_no_noise():
 
 def test_a_matrix_free_stage_is_that_of_a_factorisation(backend):
     """M⁻¹(G + σ)r by GCR with the sketch as preconditioner, against the dense inverse."""
-    from wgfode.krylov import empty_space, gcr
+    from wgfode.solvers.gcr import empty_space, gcr
 
     axes = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
     A = axes @ np.diag([1.0, 50.0, 2500.0]) @ axes.T

@@ -15,11 +15,11 @@ import wgfode as wgf
 from wgfode.backend import Backend, load
 from wgfode.maps import Affine, Coupling, Residual, Triangular
 from wgfode.maps.base import space_jacobian
+from wgfode.metrics.wasserstein import Projection, shifted
 from wgfode.potentials import Kernels, Polynomial, Potentials, RandomFeatures
 from wgfode.problems import quadratic
 from wgfode.rhs import RightHandSide
 from wgfode.tangent import Tangent
-from wgfode.wasserstein import Projection, shifted
 
 RNG = np.random.default_rng(0)
 DICTIONARIES = [

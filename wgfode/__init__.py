@@ -7,16 +7,16 @@
 from importlib import metadata as _metadata
 
 from . import maps, potentials, problems
-from .checkpoint import CheckpointError
 from .energies import Energy, Entropy, Interaction, InternalEnergy, PorousMedium, Potential
 from .errors import InputError, IntegrationError, MissingDependencyError, WgfodeError
 from .flow import GradientFlow
-from .metrics import Relaxed
+from .metrics.relaxed import Relaxed
+from .metrics.wasserstein import Wasserstein
 from .points import GaussHermite, MonteCarlo, Sobol
 from .references import Barenblatt, Custom, Gaussian, Uniform
+from .run.checkpoint import CheckpointError
 from .solve import solve
 from .solvers import LSMR, MINRES, Auto, Cholesky, Eigh, Nystrom
-from .wasserstein import Wasserstein
 
 __version__ = _metadata.version("wgfode")
 

@@ -27,8 +27,8 @@ from .backend import load
 from .backend.protocol import Backend
 from .energies import Energy
 from .errors import InputError, MissingDependencyError, positive_int, real
-from .gauge import Gauge
-from .path import KEEP, Path, integrate
+from .monitor.held_out import HeldOut
+from .monitor.interpolant import KEEP, Interpolant, integrate
 from .stepping.state import State
 
 log = logging.getLogger("wgfode")
@@ -51,8 +51,8 @@ class Certificate:
     the estimated errors of the integrals. `integrator` is the part of e that comes from steps in time.
     """
 
-    def __init__(self, gauge: Gauge, convexity: float, initial_error: float, rtol: float, atol: float):
-        self.gauge, self.convexity, self.rtol, self.atol = gauge, convexity, rtol, atol
+    def __init__(self, held_out: HeldOut, convexity: float, initial_error: float, rtol: float, atol: float):
+        self.held_out, self.convexity, self.rtol, self.atol = held_out, convexity, rtol, atol
         self.bound, self.error, self.integrator, self.quadrature = initial_error, 0.0, 0.0, 0.0
         self._knots: list[tuple[float, np.ndarray]] = []
         self._readings: list[tuple[int, Reading]] = []  # of the knots up to the last settling, with their segment
@@ -73,14 +73,14 @@ class Certificate:
         """
         if self._done == len(self._knots) - 1:
             return []
-        segment = self.gauge.segment(self._knots[self._done][0])
+        segment = self.held_out.segment(self._knots[self._done][0])
         # the path has a kink where the points change
-        first = next(i for i, (t, _) in enumerate(self._knots) if self.gauge.segment(t) == segment)
+        first = next(i for i, (t, _) in enumerate(self._knots) if self.held_out.segment(t) == segment)
         knots, begin = self._knots[first:], self._done - first
         known = [reading for of, reading in self._readings[first:] if of == segment]
         if len(known) != begin + 1:
             known = []
-        readings = known + [self.gauge(theta, segment) for _, theta in knots[len(known) :]]
+        readings = known + [self.held_out(theta, segment) for _, theta in knots[len(known) :]]
         new = self._advance(knots, readings, begin, segment)
         kept = min(len(knots), KEEP)
         # at once: Ctrl-C must not come between
@@ -105,17 +105,17 @@ class Certificate:
         middles, widths = (span[1:] + span[:-1]) / 2, np.diff(span)
         integral, error, slips = np.full(2, np.nan), np.nan, np.full(len(middles), np.nan)
         if np.isfinite(rates).all() and np.isfinite(velocities).all():
-            path = Path(times, np.array([theta for _, theta in knots], float), velocities)
+            path = Interpolant(times, np.array([theta for _, theta in knots], float), velocities)
 
             def sample(t: float) -> tuple[float, float]:
-                return rate(self.gauge(path(t)[0], segment))
+                return rate(self.held_out(path(t)[0], segment))
 
             halfway = []
             for i, t in enumerate(middles):
                 theta, slope = path(t)
-                reading = self.gauge(theta, segment)
+                reading = self.held_out(theta, segment)
                 halfway.append(rate(reading))
-                slips[i] = self.gauge.speed(theta, slope - reading["velocity"])
+                slips[i] = self.held_out.speed(theta, slope - reading["velocity"])
             nodes = np.sort(np.concatenate([span, middles]))
             values = np.empty((len(nodes), 2))
             values[::2], values[1::2] = rates, halfway

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import problems, rerun, storage
+from . import problems, storage
 from .errors import InputError, WgfodeError, choice, positive
+from .run import settings as rerun
 from .solve import INTEGRATORS, solve
 from .stepping.methods import METHODS
 from .table import table

@@ -12,7 +12,7 @@ from . import checks
 from .energies import Energy
 from .errors import InputError, choice
 from .maps.base import Map
-from .metrics import Relaxed
+from .metrics.relaxed import Relaxed
 from .points import Points, Sobol
 from .references import Reference
 from .solvers import Auto

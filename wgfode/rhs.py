@@ -165,6 +165,6 @@ class RightHandSide:
 
     def explain(self, t: float, theta: np.ndarray, horizon: float = 0.0) -> str:
         """What is not finite at θ or ahead of it: see `explain.explain`."""
-        from .explain import explain
+        from .monitor.fault import explain
 
         return explain(self, t, theta, horizon)

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import checkpoint as checkpoints
 from .bound import Bound
 from .certificate import Certificate, absent
-from .course import SAME_TIME, Course
 from .dataset import add
 from .errors import InputError, choice, positive_int, real, whole
-from .fingerprint import describe
 from .flow import GradientFlow
-from .gauge import Gauge
+from .monitor.held_out import HeldOut
+from .run import checkpoint as checkpoints
+from .run.fingerprint import describe
+from .run.run import SAME_TIME, Run
 from .schedule import Scheduled
 from .stepping import stiffness as _stiffness
 from .stepping.methods import AUTO, SEMI_IMPLICIT, Method
@@ -122,21 +122,21 @@ def solve(
         adaptive = step_size is None
         f = adapter.right_hand_side(flow, dtype=dtype, device=device, tolerance=1e-2 * rtol if adaptive else 1e-6)
         # a dictionary needs more points than it has potentials to be judged
-        gauge = Gauge(f, min(evaluation, max(READ_ON_THE_WAY, 2 * flow.metric.count(flow.dim))), seed)
+        held_out = HeldOut(f, min(evaluation, max(READ_ON_THE_WAY, 2 * flow.metric.count(flow.dim))), seed)
         bound = None
         if certificate and (convexity := flow.energy.convexity) is not None:
             tolerances = (rtol, atol) if adaptive else (1e-6, 1e-8)
-            bound = Certificate(gauge, convexity, float(initial_error), *tolerances)
+            bound = Certificate(held_out, convexity, float(initial_error), *tolerances)
         integrate = functools.partial(adapter.integrate, f)
         if how.name in SEMI_IMPLICIT:
             scheme = importlib.import_module(f".stepping.{how.name}", __package__)
             integrate = functools.partial(scheme.integrate, f.rhs)
         methods: list[str] = [] if how.name == AUTO else [how.name]
-        course = Course(
+        course = Run(
             f,
             lambda state, stops: _stiffness.automatic(f.rhs, integrate, state, stops, how, methods)
             if how.name == AUTO else integrate(state, stops, how),
-            times_, _stops(times_[1:], f.jump_times(0.0, times_[-1])), gauge, bound, schedule,
+            times_, _stops(times_[1:], f.jump_times(0.0, times_[-1])), held_out, bound, schedule,
             stop_on_fold=on_fold == "stop", notes=methods,
         )  # fmt: skip
         if place is not None:

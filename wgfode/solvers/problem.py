@@ -118,6 +118,28 @@ class NormalProblem:
         return xp.where(scale > 0, norm / xp.where(scale > 0, scale, xp.ones_like(scale)), norm)
 
 
+@dataclass(frozen=True)
+class GramProblem(NormalProblem):
+    """G ξ = b with the matrix G itself at hand, and no factor A of it."""
+
+    matrix: Array = None
+
+    @classmethod
+    def of(cls, backend: Backend, matrix: Array, rhs: Array) -> GramProblem:
+        """The problem of a symmetric `matrix` (m, m) and `rhs` (m,)."""
+
+        def no_factor(_: Array) -> Array:
+            raise NotImplementedError("G = AᵀA is known, A is not")
+
+        return cls(
+            backend=backend, rhs=rhs, apply=no_factor, adjoint=no_factor, form_gram=lambda: matrix,
+            estimate_mean_diagonal=lambda: backend.xp.mean(backend.xp.linalg.diagonal(matrix)), matrix=matrix,
+        )  # fmt: skip
+
+    def apply_gram(self, xi: Array) -> Array:
+        return self.matrix @ xi
+
+
 class Solver:
     """How G ξ = b is solved. Solvers are frozen dataclasses; they hold settings, never state."""
 

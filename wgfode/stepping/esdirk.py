@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..krylov import Space, empty_space, gcr
+from ..solvers.gcr import Space, empty_space, gcr
 from ..solvers.iterative import norm
 from .stage import StageEquation
 from .tableau import Tableau

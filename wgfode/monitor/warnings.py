@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .rhs import RightHandSide
-from .solvers.iterative import Krylov
+from ..rhs import RightHandSide
+from ..solvers.iterative import Krylov
 
 log = logging.getLogger("wgfode")
 
@@ -22,7 +22,7 @@ SLACK = 2.0
 """Relative residual of a linear solve over the one it was to reach, beyond which it stagnates."""
 
 
-class Watch:
+class Warnings:
     """Judges the readings of a run, and logs a warning when something begins to go wrong.
 
     `overfits` is when the velocity first fitted the driving points better than others, or None. `fallbacks`

@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from ..bound import Bound
+from ..certificate import Certificate
+from ..errors import IntegrationError
+from ..monitor.fault import explain
+from ..monitor.held_out import HeldOut
+from ..monitor.warnings import Warnings
+from ..schedule import Scheduled
+from ..stepping.state import State
+from ..storage import StorageError
 from . import checkpoint
-from .bound import Bound
-from .certificate import Certificate
 from .checkpoint import Snapshot
-from .errors import IntegrationError
-from .explain import explain
-from .gauge import Gauge
 from .progress import reporter
-from .schedule import Scheduled
-from .stepping.state import State
-from .storage import StorageError
-from .watch import Watch
 
 log = logging.getLogger("wgfode")
 
@@ -40,14 +40,14 @@ Integrate = Callable[[State, np.ndarray], Iterator[State]]
 
 
 @dataclass
-class Course:
+class Run:
     """The run of `f` from t = 0 through `stops`, saved at `times` (the first is 0)."""
 
     f: Bound
     integrate: Integrate
     times: np.ndarray
     stops: np.ndarray
-    gauge: Gauge
+    held_out: HeldOut
     certificate: Certificate | None = None
     schedule: Scheduled | None = None
     """Segments of points that the run may begin (resample="auto")."""
@@ -62,7 +62,7 @@ class Course:
     def __post_init__(self) -> None:
         initial = State(0.0, self.f.rhs.backend.to_numpy(self.f.initial()))
         self.saved, self.last, self.bounds = [initial], initial, [self._bound()]
-        self.watch = Watch(self.f.rhs)
+        self.watch = Warnings(self.f.rhs)
         self.folded: float | None = None
         self._elapsed, self._begun, self._written = 0.0, clock.perf_counter(), -np.inf
         self._reported, self._restart = 0, False
@@ -169,7 +169,7 @@ class Course:
         if output is not None:
             self._save(state, output)
         if not readings:
-            readings = [(state.time, self.gauge(state.theta, self.gauge.segment(state.time)))]
+            readings = [(state.time, self.held_out(state.theta, self.held_out.segment(state.time)))]
         parted = any([self.watch(time, reading) for time, reading in readings])
         if parted and self.schedule is not None and state.time < self.times[-1]:
             self.schedule.begins.append(state.time)

@@ -15,7 +15,7 @@ NEAR, FAR = 0.05, 20.0
 """Between which distances, in units of the interval, other knots help: too near or too far they amplify rounding."""
 
 
-class Path:
+class Interpolant:
     """θ(t) through knots: times (K,), parameters (K, m) and their derivatives (K, m).
 
     In each interval it is the Hermite interpolant of its ends and of the two best knots around, so it passes

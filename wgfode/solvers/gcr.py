@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend.protocol import Backend
-from .solvers.iterative import norm
+from ..backend.protocol import Backend
+from .iterative import norm
 
 Array = Any
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from .bound import Bound
+from ..bound import Bound
 
 LARGE = ("x", "log_density")
 """Reports of every point, which a reading leaves on the device."""
 
 
-class Gauge:
+class HeldOut:
     """θ ↦ the diagnostics of `RightHandSide.diagnose` that are no fields, on n held-out points of `seed`.
 
-    The same compiled function makes the dataset's rows, so a gauge costs no compilation.
+    The same compiled function makes the dataset's rows, so a reading costs no compilation.
     """
 
     def __init__(self, f: Bound, n: int, seed: int):

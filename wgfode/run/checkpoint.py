@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from . import storage
-from .errors import InputError, WgfodeError
-from .stepping.state import State
+from .. import storage
+from ..errors import InputError, WgfodeError
+from ..stepping.state import State
 
 VERSION = 1
 """The version of the format; a file of another one is refused."""

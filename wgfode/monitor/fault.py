@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .pushforward import Pushed
-from .rhs import RightHandSide
+from ..pushforward import Pushed
+from ..rhs import RightHandSide
 
 Array = Any
 

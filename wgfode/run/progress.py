@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
-from .stepping.state import State
+from ..stepping.state import State
 
 
 @contextlib.contextmanager

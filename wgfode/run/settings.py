@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
 
 NUMBERS = ("rtol", "atol", "step_size", "initial_error")
 WORDS = ("integrator", "method", "dtype", "device", "error_norm", "resample", "on_fold")

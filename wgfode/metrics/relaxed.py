@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .solvers.problem import NormalProblem
-from .tangent import Tangent
+from ..solvers.problem import NormalProblem
+from ..tangent import Tangent
 
 Array = Any
 

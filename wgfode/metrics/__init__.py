@@ -1,0 +1,7 @@
+"""The metric tensor: which least-squares problem gives the parameters' velocity."""
+
+from .projection import Projection
+from .relaxed import Relaxed
+from .wasserstein import Wasserstein
+
+__all__ = ["Projection", "Relaxed", "Wasserstein"]

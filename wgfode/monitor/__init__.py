@@ -1,0 +1,1 @@
+"""What watches a run: readings on held-out points, warnings, and what is not finite and where."""

@@ -1,0 +1,1 @@
+"""A run under way: its settings, its checkpoints, its progress."""
