@@ -17,7 +17,7 @@ from wgfode.certificate import Certificate, absent, quadratic_convexity
 from wgfode.maps import Affine, Basis, Residual
 from wgfode.monitor.held_out import HeldOut
 from wgfode.monitor.interpolant import Interpolant, integrate
-from wgfode.schedule import Scheduled
+from wgfode.points.on_demand import Scheduled
 from wgfode.stepping.state import State
 
 QUICK: dict[str, Any] = {"integrator": "torchdiffeq", "rtol": 1e-5, "atol": 1e-7, "stiffness": False}

@@ -146,10 +146,10 @@ class Certificate:
 
 def absent(energy: Energy) -> str | None:
     """Why there is no bound for `energy`, or None where there is one."""
-    if energy.convexity is not None:
+    if energy.modulus is not None:
         return None
     unknown = [repr(term) for coefficient, term in energy.terms
-               if term.convexity is None or (coefficient < 0 and term.convexity != 0)]  # fmt: skip
+               if term.modulus_times(coefficient) is None]  # fmt: skip
     return (
         f"no λ of displacement convexity is known for {', '.join(unknown)}: give Potential(V, convexity=λ), λ the "
         "least eigenvalue of V's Hessian anywhere (wgfode.certificate.quadratic_convexity finds it for a quadratic V)"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import checks
+from .checks import Trial
 from .energies import Energy
 from .errors import InputError, choice
 from .maps.base import Map
@@ -76,7 +76,7 @@ class GradientFlow:
         sample, _ = self.points.draw(self.reference)
         if warning := self.metric.check(self.dim, len(sample)):
             warnings.warn(warning, stacklevel=3)
-        checks.energy_at(self.energy, sample[:64])
+        self.energy.check(Trial(sample[:64]))
 
     @property
     def dim(self) -> int:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import checks
 from .backend.protocol import Backend
+from .checks import Trial
 from .flow import GradientFlow
 from .pushforward import Pushed, push
 from .solvers import Auto, NormalProblem, Solver
@@ -46,7 +46,7 @@ class RightHandSide:
         solver = flow.solver
         self.solver: Solver = solver.pick(flow.size, rows, has_target) if isinstance(solver, Auto) else solver
         # the functions of this energy are now met with the framework's own arrays
-        checks.energy_at(flow.energy, np.asarray(backend.to_numpy(z[:64]), float), backend.asarray, backend.to_numpy)
+        flow.energy.check(Trial(np.asarray(backend.to_numpy(z[:64]), float), backend.asarray, backend.to_numpy))
 
     def initial(self) -> Array:
         """The θ of the identity map, (m,)."""

@@ -20,10 +20,10 @@ from .dataset import add
 from .errors import InputError, choice, positive_int, real, whole
 from .flow import GradientFlow
 from .monitor.held_out import HeldOut
+from .points.on_demand import Scheduled
 from .run import checkpoint as checkpoints
 from .run.fingerprint import describe
 from .run.run import SAME_TIME, Run
-from .schedule import Scheduled
 from .stepping import stiffness as _stiffness
 from .stepping.methods import AUTO, SEMI_IMPLICIT, Method
 
@@ -124,7 +124,7 @@ def solve(
         # a dictionary needs more points than it has potentials to be judged
         held_out = HeldOut(f, min(evaluation, max(READ_ON_THE_WAY, 2 * flow.metric.count(flow.dim))), seed)
         bound = None
-        if certificate and (convexity := flow.energy.convexity) is not None:
+        if certificate and (convexity := flow.energy.modulus) is not None:
             tolerances = (rtol, atol) if adaptive else (1e-6, 1e-8)
             bound = Certificate(held_out, convexity, float(initial_error), *tolerances)
         integrate = functools.partial(adapter.integrate, f)

@@ -18,7 +18,7 @@ from ..errors import IntegrationError
 from ..monitor.fault import explain
 from ..monitor.held_out import HeldOut
 from ..monitor.warnings import Warnings
-from ..schedule import Scheduled
+from ..points.on_demand import Scheduled
 from ..stepping.state import State
 from ..storage import StorageError
 from . import checkpoint

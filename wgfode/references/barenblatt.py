@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from ._reference import Reference, constant_like, vector
-from .errors import InputError, positive, positive_int, real
+from ..errors import InputError, positive, positive_int, real
+from .base import Reference, constant_like, vector
 
 Array = Any
 

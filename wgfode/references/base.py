@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import like
-from .errors import InputError
+from ..arrays import like
+from ..errors import InputError
 
 Array = Any
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ._reference import Reference
-from .errors import InputError
-from .points import GaussHermite, Points
+from ..errors import InputError
+from ..references.base import Reference
+from .base import Points
 
 
 @dataclass
@@ -25,8 +25,9 @@ class Scheduled(Points):
     resample_every = math.inf  # tells an adapter that its points depend on time
 
     def __post_init__(self) -> None:
-        if isinstance(self.inner, GaussHermite):
-            raise InputError("resample='auto' needs random points, and GaussHermite has nothing to resample")
+        if not self.inner.random:
+            name = type(self.inner).__name__
+            raise InputError(f"resample='auto' needs random points, and {name} has nothing to resample")
         if self.inner.resample_every is not None:
             raise InputError(
                 f"resample='auto' decides when to resample: give points without resample_every, got {self.inner!r}"

@@ -1,0 +1,18 @@
+"""Energy functionals F(ρ) = ∫U(ρ) + ∫Vρ + ½∬W(x−y)ρ(x)ρ(y): one file a kind of term."""
+
+from .base import Energy, Sum, Term
+from .interaction import Interaction
+from .internal import Entropy, Internal, InternalEnergy, PorousMedium
+from .potential import Potential
+
+__all__ = [
+    "Energy",
+    "Entropy",
+    "Interaction",
+    "Internal",
+    "InternalEnergy",
+    "PorousMedium",
+    "Potential",
+    "Sum",
+    "Term",
+]

@@ -1,0 +1,122 @@
+"""Energy functionals F(ρ) = ∫U(ρ) + ∫Vρ + ½∬W(x−y)ρ(x)ρ(y), and the velocity each one drives.
+
+Every term knows two things about a pushed density ρ, known at weighted points (`pushforward.Pushed`):
+
+    value(ρ)     the term of F(ρ), a scalar
+    gradient(ρ)  its part of g = ∇(δF/δρ) at the points, (N, d); the fluid moves with −g
+
+Terms are added and multiplied by numbers: `Potential(V) + 0.5 * Entropy()`. A new kind of term is one file with a
+subclass of `Term`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..checks import Trial
+from ..errors import real
+from ..pushforward import Pushed
+
+Array = Any
+
+
+class Energy:
+    """An energy functional: a sum of terms with coefficients."""
+
+    @property
+    def terms(self) -> tuple[tuple[float, Term], ...]:
+        """The `(coefficient, term)` pairs."""
+        raise NotImplementedError
+
+    @property
+    def needs_density(self) -> bool:
+        """Whether any term depends on ρ pointwise, so that the map must have a density."""
+        return any(term.pointwise for _, term in self.terms)
+
+    @property
+    def modulus(self) -> float | None:
+        """λ of displacement convexity of the whole, or None where it is not known: the terms' moduli add up."""
+        total = 0.0
+        for coefficient, term in self.terms:
+            part = term.modulus_times(coefficient)
+            if part is None:
+                return None
+            total += part
+        return total
+
+    def check(self, trial: Trial) -> None:
+        """Try every function of the energy on sample points; raises `InputError`."""
+        for _, term in self.terms:
+            term.try_functions(trial)
+
+    def __add__(self, other: Energy) -> Energy:
+        if not isinstance(other, Energy):
+            return NotImplemented
+        return Sum(self.terms + other.terms)
+
+    def __mul__(self, factor: float) -> Energy:
+        factor = real("the factor of an energy", factor)
+        return Sum(tuple((factor * c, term) for c, term in self.terms))
+
+    __rmul__ = __mul__
+
+
+class Term(Energy):
+    """One term of an energy. A subclass gives `name`, `value` and `gradient`, and what else it knows of itself."""
+
+    name: str
+    pointwise: bool = False
+    """Whether the term depends on ρ pointwise: then map and reference must have a density."""
+
+    @property
+    def terms(self) -> tuple[tuple[float, Term], ...]:
+        return ((1.0, self),)
+
+    def value(self, rho: Pushed) -> Array:
+        """The term of F(ρ), a scalar."""
+        raise NotImplementedError
+
+    def gradient(self, rho: Pushed) -> Array:
+        """The term's part of g = ∇(δF/δρ) at the points, (N, d)."""
+        raise NotImplementedError
+
+    def modulus_times(self, coefficient: float) -> float | None:
+        """What `coefficient` times the term adds to λ of displacement convexity, or None where it is not known."""
+        return None
+
+    def allow(self, coefficient: float) -> None:
+        """Raise `InputError` where the term cannot have this coefficient."""
+
+    def try_functions(self, trial: Trial) -> None:
+        """Try the user's functions on sample points; raises `InputError` where one is not what it must be."""
+
+
+@dataclass(frozen=True)
+class Sum(Energy):
+    """A linear combination of energy terms; raises `InputError` for a coefficient that a term cannot have."""
+
+    pairs: tuple[tuple[float, Term], ...]
+
+    def __post_init__(self) -> None:
+        for coefficient, term in self.pairs:
+            term.allow(coefficient)
+
+    @property
+    def terms(self) -> tuple[tuple[float, Term], ...]:
+        return self.pairs
+
+    @property
+    def convexity(self) -> float | None:
+        """λ of displacement convexity, or None where it is not known."""
+        return self.modulus
+
+    def __repr__(self) -> str:
+        return " + ".join(f"{c:g}*{t!r}" if c != 1 else repr(t) for c, t in self.pairs)
+
+
+def scaled_modulus(coefficient: float, convexity: float | None) -> float | None:
+    """`coefficient` × λ. −V is not λ-convex for any λ that V's own tells, unless V is known to be linear."""
+    if convexity is None or coefficient < 0:
+        return None if coefficient != 0 else 0.0
+    return coefficient * convexity
