@@ -13,19 +13,19 @@ import numpy as np
 import scipy.integrate
 
 from ..backend import load
-from ..bound import Bound
 from ..derivative import Linearization
 from ..errors import InputError, IntegrationError, choice
 from ..flow import GradientFlow
 from ..rhs import RightHandSide
 from ..stepping.methods import SCIPY, Method
 from ..stepping.state import State
+from .base import AdaptedRightHandSide
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-class ScipyRightHandSide(Bound):
+class ScipyRightHandSide(AdaptedRightHandSide):
     """`f(t, theta)` → dθ/dt and `f.jacobian(t, theta)`, numpy arrays (m,) → (m,) and (m, m), on either framework.
 
     `evaluations` and `jacobians` count calls.

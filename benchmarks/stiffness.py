@@ -15,8 +15,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from wgfode.adapters import diffrax as diffrax_adapter
-from wgfode.adapters import torchdiffeq as torch_adapter
+from wgfode.adapters.diffrax import rhs as diffrax_adapter
+from wgfode.adapters.torchdiffeq import rhs as torch_adapter
 from wgfode.validation import exact as exact_solutions
 from wgfode.validation.exact import OrnsteinUhlenbeck
 

@@ -21,7 +21,8 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import wgfode as wgf
-from wgfode import cli, storage
+from wgfode import storage
+from wgfode.cli import app as cli
 from wgfode.maps import Affine
 from wgfode.run import checkpoint as checkpoints
 from wgfode.run.checkpoint import CheckpointError, Snapshot

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
-from wgfode.adapters.torchdiffeq import right_hand_side
+from wgfode.adapters.torchdiffeq.rhs import right_hand_side
 
 import wgfode as wgf
-from wgfode import cli, storage
+from wgfode import storage
+from wgfode.cli import app as cli
 
 NAME = "ornstein-uhlenbeck-2d"
 SHORT = ("--until", "0.02", "--evaluation", "64", "--rtol", "1e-4")

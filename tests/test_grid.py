@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import wgfode.validation.exact as exact
 from scipy.stats import norm
+from wgfode.validation.convergence import cases, faults, half_square, order, ring_kernel, study
 from wgfode.validation.grid import Tabulated, cell_averages, solve_grid, solve_quantile
-from wgfode.validation.grid.convergence import cases, faults, half_square, order, ring_kernel, study
 from wgfode.validation.grid.convolution import Convolution
 from wgfode.validation.grid.mesh import coarsen, make_mesh
 from wgfode.validation.grid.scharfetter_gummel import bernoulli

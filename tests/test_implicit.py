@@ -10,8 +10,8 @@ import lineax
 import numpy as np
 import pytest
 import torch
-from wgfode.adapters import diffrax as diffrax_adapter
-from wgfode.adapters import torchdiffeq as torch_adapter
+from wgfode.adapters.diffrax import rhs as diffrax_adapter
+from wgfode.adapters.torchdiffeq import rhs as torch_adapter
 from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
@@ -230,7 +230,7 @@ def test_auto_goes_on_as_if_it_had_never_stopped(monkeypatch: pytest.MonkeyPatch
 
 
 def test_torch_odeint_and_its_guards() -> None:
-    from wgfode.adapters.torchdiffeq import odeint, right_hand_side
+    from wgfode.adapters.torchdiffeq.rhs import odeint, right_hand_side
 
     flow, exact = ornstein_uhlenbeck(100.0)
     f = right_hand_side(flow)
@@ -253,7 +253,7 @@ def test_torch_odeint_and_its_guards() -> None:
 
 
 def test_scipy_solver_of_torchdiffeq_cannot_fail_in_silence() -> None:
-    from wgfode.adapters.torchdiffeq import odeint, right_hand_side
+    from wgfode.adapters.torchdiffeq.rhs import odeint, right_hand_side
 
     flow, _ = ornstein_uhlenbeck(2.0)
     f = right_hand_side(flow)

@@ -16,7 +16,7 @@ from wgfode.validation import cases, report
 from wgfode.validation.cases import Limit
 
 import wgfode as wgf
-from wgfode import cli
+from wgfode.cli import app as cli
 
 NAME = "ornstein-uhlenbeck-2d"
 
@@ -146,8 +146,8 @@ def test_parametrized_against_grid(kind: str, dim: int, integrator: str) -> None
 def test_fipy_agrees_with_scharfetter_gummel() -> None:
     """The exponential convection scheme of FiPy (Guyer et al. 2009) on the same cells, to three digits."""
     import fipy
+    from wgfode.validation.convergence import cases as studies
     from wgfode.validation.grid import cell_averages, solve_grid
-    from wgfode.validation.grid.convergence import cases as studies
 
     study, cells = studies()["double-well-1d"], 200
     ((low, high),) = study.box

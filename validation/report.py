@@ -13,8 +13,8 @@ from ..dataset import versions
 from ..solve import solve
 from .cases import Case, Limit
 from .compare import compare
-from .grid.convergence import Row, faults, study
-from .grid.convergence import cases as studies
+from .convergence import Row, faults, study
+from .convergence import cases as studies
 
 INTEGRATORS = ("diffrax", "torchdiffeq")
 """Who steps in time, each with the same method."""

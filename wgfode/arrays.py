@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from array_api_compat import array_namespace, is_jax_array, is_torch_array
+from array_api_compat import array_namespace, is_torch_array
 
 Array = Any
 
@@ -30,14 +29,3 @@ def unpack(theta: Array, *shapes: tuple[int, ...]) -> list[Array]:
         parts.append(theta[begin:end].reshape(shape))
         begin = end
     return parts
-
-
-def fold(step: Callable[[Any, tuple[Array, ...]], Any], carry: Any, arrays: tuple[Array, ...]) -> Any:
-    """`carry = step(carry, slices)` over the leading axis of the arrays; one compiled loop on jax."""
-    if is_jax_array(arrays[0]):
-        from .backend.jax import scan
-
-        return scan(step, carry, arrays)
-    for slices in zip(*arrays, strict=True):
-        carry = step(carry, slices)
-    return carry

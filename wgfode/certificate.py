@@ -16,14 +16,13 @@ standard error is carried along.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .backend import load
+from .backend import load, precision
 from .backend.protocol import Backend
 from .energies import Energy
 from .errors import InputError, MissingDependencyError, positive_int, real
@@ -193,7 +192,7 @@ def _hessians(V: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
     failure: Exception | None = None
     for name in ("torch", "jax"):
         try:
-            with _double_precision(name):
+            with precision(name, "float64"):
                 return _differentiate(load(name), V, x)
         except Exception as error:  # not installed, or a V of the other framework
             failure = error if failure is None or isinstance(failure, MissingDependencyError) else failure
@@ -206,11 +205,3 @@ def _differentiate(backend: Backend, V: Callable[[Any], Any], x: np.ndarray) -> 
     gradient = backend.grad(lambda points: backend.xp.sum(V(points)))
     jacobian = backend.jacobian(lambda point: gradient(point[None])[0])
     return np.stack([backend.to_numpy(jacobian(backend.asarray(point))) for point in x])
-
-
-def _double_precision(name: str) -> Any:
-    if name == "jax":
-        import jax
-
-        return jax.enable_x64(True)
-    return contextlib.nullcontext()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import logging
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .bound import Bound
+from .adapters.base import AdaptedRightHandSide
+from .backend import precision
 from .certificate import Certificate, absent
 from .dataset import add
 from .errors import InputError, choice, positive_int, real, whole
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("wgfode")
 
-INTEGRATORS = ("diffrax", "torchdiffeq", "scipy")
+BACKENDS = {"diffrax": "jax", "torchdiffeq": "torch", "scipy": "torch"}
+"""The framework of each integrator."""
+INTEGRATORS = tuple(BACKENDS)
 BOUNDS = ("w2_bound", "w2_bound_error", "w2_bound_integrator")
 UNITS = {"float64": 1e3, "float32": 1e2}
 """Spread of the reference beyond which, or below whose inverse, a run is refused for its units."""
@@ -118,7 +120,7 @@ def solve(
         raise InputError("resume=True needs checkpoint=PATH, the file to resume from")
     place = None if checkpoint is None else checkpoints.check(checkpoint)
     adapter = importlib.import_module(f".adapters.{integrator}", __package__)
-    with _double_precision(integrator, dtype):
+    with precision(BACKENDS[integrator], dtype):
         adaptive = step_size is None
         f = adapter.right_hand_side(flow, dtype=dtype, device=device, tolerance=1e-2 * rtol if adaptive else 1e-6)
         # a dictionary needs more points than it has potentials to be judged
@@ -193,7 +195,7 @@ def solve(
         return dataset
 
 
-def _fingerprint(f: Bound, how: Method, settings: dict[str, Any]) -> dict[str, str]:
+def _fingerprint(f: AdaptedRightHandSide, how: Method, settings: dict[str, Any]) -> dict[str, str]:
     """The settings on which a run's states depend, for a checkpoint to recognise its run."""
     flow = f.rhs.flow
     parts = {name: getattr(flow, name) for name in (
@@ -224,12 +226,3 @@ def _checked_times(times: Sequence[float]) -> np.ndarray:
     if array.size == 1:
         raise InputError(f"times must hold a time after 0, got {times!r}")
     return array
-
-
-def _double_precision(integrator: str, dtype: str) -> Any:
-    """jax's x64 mode for the length of a run; the user's global setting stays as it is."""
-    if integrator == "diffrax" and dtype == "float64":
-        import jax
-
-        return jax.enable_x64(True)
-    return contextlib.nullcontext()

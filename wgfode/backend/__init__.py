@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import Any
 
 from ..errors import InputError, MissingDependencyError, choice
 from .protocol import Backend
+
+
+def precision(name: str, dtype: str) -> contextlib.AbstractContextManager[None]:
+    """In which `load(name, dtype)` can be had: jax's x64 mode for float64. The user's global setting stays as it is."""
+    return _module(name).precision(choice("dtype", dtype, ("float32", "float64")))
 
 
 def load(name: str, dtype: str = "float64", device: Any = None) -> Backend:
@@ -18,16 +24,7 @@ def load(name: str, dtype: str = "float64", device: Any = None) -> Backend:
     Raises `MissingDependencyError`, naming the extra to install, where the framework is absent, and
     `InputError` where jax cannot hold float64 because x64 is off, or where the device is not there.
     """
-    name = choice("backend", name, ("torch", "jax"))
-    dtype = choice("dtype", dtype, ("float32", "float64"))
-    try:
-        module = importlib.import_module(f".{name}", __name__)
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("torch", "jax", "jaxlib"):
-            raise
-        raise MissingDependencyError(
-            f"{name} is not installed: pip install 'wgfode[{name}]' brings it and its integrators"
-        ) from error
+    module, dtype = _module(name), choice("dtype", dtype, ("float32", "float64"))
     if device is None:
         return module.make(dtype, device)
     try:
@@ -41,4 +38,16 @@ def load(name: str, dtype: str = "float64", device: Any = None) -> Backend:
     return backend
 
 
-__all__ = ["Backend", "load"]
+def _module(name: str) -> Any:
+    name = choice("backend", name, ("torch", "jax"))
+    try:
+        return importlib.import_module(f".{name}", __name__)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("torch", "jax", "jaxlib"):
+            raise
+        raise MissingDependencyError(
+            f"{name} is not installed: pip install 'wgfode[{name}]' brings it and its integrators"
+        ) from error
+
+
+__all__ = ["Backend", "load", "precision"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
@@ -117,6 +118,11 @@ def _invert_jvp(primals: Any, tangents: Any) -> Any:
 def scan(step: Callable[[Any, Any], Any], carry: Any, arrays: tuple[Array, ...]) -> Any:
     """`arrays.fold` as one loop, so that compilation does not grow with the number of layers."""
     return lax.scan(lambda state, slices: (step(state, slices), None), carry, arrays)[0]
+
+
+def precision(dtype: str) -> AbstractContextManager[None]:
+    """jax's x64 mode where `dtype` is float64, locally."""
+    return jax.enable_x64(True) if dtype == "float64" else nullcontext()
 
 
 def make(dtype: str, device: Any = None) -> JaxBackend:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import array_api_compat.torch as xp
@@ -78,6 +79,11 @@ class TorchBackend:
 
     def root(self, residual: Callable, solve: Callable, tangent_solve: Callable, guess: Array) -> tuple[Array, Any]:
         return solve()
+
+
+def precision(dtype: str) -> AbstractContextManager[None]:
+    """torch has every dtype at any time."""
+    return nullcontext()
 
 
 def make(dtype: str, device: Any = None) -> TorchBackend:

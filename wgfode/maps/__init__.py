@@ -1,9 +1,8 @@
 """Parametrized maps T_θ: R^d → R^d. Each starts at the identity exactly; `@` composes them."""
 
 from .affine import Affine, Identity
-from .base import Image, Map
+from .base import Compose, Image, Map
 from .basis import Basis
-from .compose import Compose
 from .coupling import Coupling
 from .neural_ode import NeuralODE
 from .planar import Planar

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from ..arrays import fold, unpack
+from ..arrays import unpack
+from ..backend.fold import fold
 from ..backend.protocol import Backend
 from ..errors import positive_int
 from .base import Image, Map

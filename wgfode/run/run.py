@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..bound import Bound
+from ..adapters.base import AdaptedRightHandSide
 from ..certificate import Certificate
 from ..errors import IntegrationError
 from ..monitor.fault import explain
@@ -43,7 +43,7 @@ Integrate = Callable[[State, np.ndarray], Iterator[State]]
 class Run:
     """The run of `f` from t = 0 through `stops`, saved at `times` (the first is 0)."""
 
-    f: Bound
+    f: AdaptedRightHandSide
     integrate: Integrate
     times: np.ndarray
     stops: np.ndarray

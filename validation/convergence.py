@@ -11,17 +11,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ...energies import Energy, Entropy, Interaction, PorousMedium, Potential
-from ..exact import (
-    Barenblatt,
-    OrnsteinUhlenbeck,
-    QuadraticAttraction,
-    Ring,
-    Solution,
-    double_well,
-)
-from .mesh import cell_averages, coarsen, make_mesh
-from .solve import solve_grid
+from ..energies import Energy, Entropy, Interaction, PorousMedium, Potential
+from .exact import Barenblatt, OrnsteinUhlenbeck, QuadraticAttraction, Ring, Solution, double_well
+from .grid.mesh import cell_averages, coarsen, make_mesh
+from .grid.solve import solve_grid
 
 Array = NDArray[np.float64]
 

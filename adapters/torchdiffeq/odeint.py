@@ -9,14 +9,14 @@ import numpy as np
 import torch
 import torchdiffeq
 
-from ..errors import InputError, IntegrationError, choice
-from ..stepping.adaptive import integrate as in_implicit_steps
-from ..stepping.methods import IMPLICIT, Method
-from ..stepping.state import State
+from ...errors import InputError, IntegrationError, choice
+from ...stepping.adaptive import integrate as in_implicit_steps
+from ...stepping.methods import IMPLICIT, Method
+from ...stepping.state import State
 from .tsit5 import Tsit5Solver
 
 if TYPE_CHECKING:
-    from .torchdiffeq import TorchRightHandSide
+    from .rhs import TorchRightHandSide
 
 Tensor = torch.Tensor
 

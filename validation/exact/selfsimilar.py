@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
-from ..errors import InputError, positive, positive_int, real
+from ...errors import InputError, positive, positive_int, real
 from .solution import Array, Solution, points, time
 
 

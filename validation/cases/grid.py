@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from ..energies import Energy, Entropy, Interaction, PorousMedium, Potential
-from ..flow import GradientFlow
-from ..maps import Affine, Residual
-from ..points import Sobol
-from ..problems import ring_kernel
-from ..references import Barenblatt, Custom, Gaussian, Reference
-from ..solvers import Cholesky
-from .cases import L1, Box, Case, Limit
+from ...energies import Energy, Entropy, Interaction, PorousMedium, Potential
+from ...flow import GradientFlow
+from ...maps import Affine, Residual
+from ...points import Sobol
+from ...problems import ring_kernel
+from ...references import Barenblatt, Custom, Gaussian, Reference
+from ...solvers import Cholesky
+from .base import L1, Box, Case, Limit
 
 Array = Any
 

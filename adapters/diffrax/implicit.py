@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 
-from ..errors import choice
-from ..stepping.adaptive import scaled
-from ..stepping.esdirk import ITERATIONS, PATIENCE, ImplicitStep
-from ..stepping.methods import IMPLICIT
-from ..stepping.stage import StageEquation
-from ..stepping.tableau import TABLEAUS
+from ...errors import choice
+from ...stepping.adaptive import scaled
+from ...stepping.esdirk import ITERATIONS, PATIENCE, ImplicitStep
+from ...stepping.methods import IMPLICIT
+from ...stepping.stage import StageEquation
+from ...stepping.tableau import TABLEAUS
 from .root_finder import Chord
 
 if TYPE_CHECKING:
-    from .diffrax import DiffraxRightHandSide
+    from .rhs import DiffraxRightHandSide
 
 Array = Any
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, positive_int, real
+from ...errors import InputError, positive_int, real
 
 Array = NDArray[np.float64]
 

@@ -13,11 +13,11 @@ from scipy.interpolate import CubicSpline
 from scipy.special import ndtri
 from scipy.stats import norm
 
-from ..energies import Energy, Entropy, Potential
-from ..errors import InputError, positive_int
-from .grid.distribution import Distribution
-from .grid.quantile import Levels, discrete_energy, evolve
-from .grid.terms import Parts, split
+from ...energies import Energy, Entropy, Potential
+from ...errors import InputError, positive_int
+from ..grid.distribution import Distribution
+from ..grid.quantile import Levels, discrete_energy, evolve
+from ..grid.terms import Parts, split
 from .solution import Array, Solution, points, time
 
 

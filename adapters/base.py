@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .dataset import build
-from .pushforward import push
-from .rhs import RightHandSide
+from ..dataset import build
+from ..pushforward import push
+from ..rhs import RightHandSide
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Array = Any
 
 
-class Bound:
+class AdaptedRightHandSide:
     """Questions about ρ_θ and the flow, asked in the framework's own arrays.
 
     `rhs` is the `RightHandSide`. Points default to the ones that drive the flow at time t.

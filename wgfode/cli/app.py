@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import problems, storage
-from .errors import InputError, WgfodeError, choice, positive
-from .run import settings as rerun
-from .solve import INTEGRATORS, solve
-from .stepping.methods import METHODS
+from .. import problems, storage
+from ..errors import InputError, WgfodeError, choice, positive
+from ..run import settings as rerun
+from ..solve import INTEGRATORS, solve
+from ..stepping.methods import METHODS
 from .table import table
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def validate(
 ) -> None:
     """Compare runs with exact solutions and grids; exit status 1 where a bound is missed."""
     with exit_status():
-        from .validation import cases, report
+        from ..validation import cases, report
 
         chosen = [cases.get(name) for name in dict.fromkeys(names or _cases(all_, quick))]
         integrators = [choice("integrator", name, report.INTEGRATORS) for name in integrator or report.INTEGRATORS]
@@ -225,7 +225,7 @@ def validate(
         if out is not None:
             say(f"report written to {storage.write(report.to_dataset(outcomes), out)}")
         if plots is not None and not interrupted:
-            from .validation.pictures import draw
+            from ..plots.report import draw
 
             say(f"{len(draw(outcomes, plots))} pictures drawn in {plots}")
         missed = sum(not check.passed for outcome in outcomes for check in outcome.checks)
@@ -239,7 +239,7 @@ def validate(
 
 def _cases(all_: bool, quick: bool) -> list[str]:
     """The names that are validated where none is given."""
-    from .validation import cases
+    from ..validation import cases
 
     return list(cases.all_cases() if all_ else cases.QUICK if quick else cases.NAMED)
 
@@ -273,7 +273,7 @@ def _hand_over(dataset: xr.Dataset, exact: Any, out: Path | None, plots: Path | 
     finally:  # a full disk must not take the result table too
         typer.echo(table(dataset, exact))
     if plots is not None and not interrupted:
-        from .plots import draw
+        from ..plots import draw
 
         say(f"{len(draw(dataset, plots))} pictures drawn in {plots}")
     if status != "completed":

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline, PchipInterpolator, RectBivariateSpline
 
-from ..errors import InputError
+from ...errors import InputError
 from .solution import Array, Solution, points, time
 
 ORDER = 2

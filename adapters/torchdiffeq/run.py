@@ -1,82 +1,24 @@
-"""torchdiffeq: a gradient flow as an nn.Module for odeint, and the runs that `wgfode.solve` makes with it."""
+"""The runs that `wgfode.solve` makes with torchdiffeq."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+import torchdiffeq
 
-from ..backend import load
-from ..bound import Bound
-from ..errors import InputError, IntegrationError, MissingDependencyError
-from ..flow import GradientFlow
-from ..rhs import RightHandSide
-from ..stepping.adaptive import integrate as in_implicit_steps
-from ..stepping.adaptive import scaled
-from ..stepping.methods import IMPLICIT, Method
-from ..stepping.state import State
-
-try:
-    import torch
-    import torchdiffeq
-except ModuleNotFoundError as error:
-    raise MissingDependencyError(
-        f"wgfode.adapters.torchdiffeq needs {error.name}: pip install 'wgfode[torch]' brings it"
-    ) from error
-
-from .torch_odeint import odeint
+from ...errors import InputError, IntegrationError
+from ...stepping.adaptive import integrate as in_implicit_steps
+from ...stepping.adaptive import scaled
+from ...stepping.methods import IMPLICIT, Method
+from ...stepping.state import State
+from .rhs import TorchRightHandSide
 from .tsit5 import Tsit5Solver
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-__all__ = ["TorchRightHandSide", "integrate", "odeint", "right_hand_side"]
-
 Tensor = torch.Tensor
-
-
-class TorchRightHandSide(torch.nn.Module, Bound):
-    """`f(t, theta)` → dθ/dt, (m,) → (m,), for every method of `torchdiffeq.odeint`.
-
-    The derivative is detached: no autograd graph grows along the run, whatever the caller's grad
-    mode. θ's dtype and device are kept. With resampling, hand
-    `options={"jump_t": f.jump_times(t0, t1)}` to an adaptive method. `evaluations` counts calls.
-    """
-
-    def __init__(self, rhs: RightHandSide):
-        super().__init__()
-        self.bind(rhs)
-        self.evaluations = 0
-
-    def forward(self, t: Tensor | float, theta: Tensor) -> Tensor:
-        self.evaluations += 1
-        segment = self.rhs.flow.points.segment(float(t))
-        with torch.no_grad():
-            state = self.rhs.backend.asarray(theta.detach())
-            return self._evaluate(state, *self.rhs.points_of(segment)).velocity.to(theta)
-
-    def to_dataset(self, t: Tensor, theta: Tensor, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
-        """The dataset of what `odeint(f, …, t)` returned: times (T,) and parameters (T, m)."""
-        times = np.asarray(torch.as_tensor(t).detach().cpu(), float)
-        if theta.ndim != 2 or len(theta) != len(times):
-            raise InputError(f"theta must be (T, m) with T={len(times)} times, got shape {tuple(theta.shape)}")
-        known: dict[str, Any] = {"integrator": "torchdiffeq", "status": "completed"}
-        known["rhs_evaluations"] = self.evaluations
-        return self.dataset(times.tolist(), list(theta), evaluation, **(known | attributes))
-
-
-def right_hand_side(
-    flow: GradientFlow, *, dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
-) -> TorchRightHandSide:
-    """`flow` as a torchdiffeq right-hand side.
-
-    `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None; keep it
-    well below the integrator's `rtol`.
-    """
-    return TorchRightHandSide(RightHandSide(flow, load("torch", dtype, device), tolerance))
-
 
 FIXED = {"Euler": "euler", "Midpoint": "midpoint", "Heun": "heun2"}
 ADAPTIVE = {"Bosh3": "bosh3", "Dopri5": "dopri5", "Dopri8": "dopri8", "Tsit5": None}

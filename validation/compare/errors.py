@@ -13,9 +13,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ...errors import InputError
+from ..exact.gridded import GridSolution
 from .floors import bures_floor, effective_number, quantile_floor, quantile_w2, standard_error
-from .gridded import GridSolution
 
 Array = NDArray[np.float64]
 

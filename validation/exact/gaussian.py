@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 
-from ..errors import InputError, real
+from ...errors import InputError, real
 from .solution import Array, Solution, points, symmetric, time, vector
 
 

@@ -11,9 +11,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..plots.style import COLOURS, EXACT_LINE, LARGEST, MARKERS, RUN, legend_below, name_outer, panels, positive_only
 from ..storage import replace_file
-from .report import Outcome
+from ..validation.report import Outcome
+from .style import COLOURS, EXACT_LINE, LARGEST, MARKERS, RUN, legend_below, name_outer, panels, positive_only
 
 ERRORS = ("map_error", "kl", "l1")
 """Figures that are drawn over time."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.special import hyperu
 
-from ..errors import positive
+from ...errors import positive
 from .solution import Array, Solution, points, time, vector
 
 

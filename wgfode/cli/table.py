@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .validation.compare import compare
+from ..validation.compare import compare
 
 if TYPE_CHECKING:
     import xarray as xr

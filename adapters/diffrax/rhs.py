@@ -1,0 +1,83 @@
+"""A gradient flow as diffrax's ODETerm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...backend import load
+from ...flow import GradientFlow
+from ...rhs import RightHandSide
+from ..base import AdaptedRightHandSide
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = Any
+
+
+class DiffraxRightHandSide(AdaptedRightHandSide):
+    """`f(t, theta, args)` → dθ/dt, (m,) → (m,); `f.term` is its `diffrax.ODETerm`.
+
+    Pure and traceable: it can be jitted, vmapped over initial parameters, and differentiated (the
+    linear solve by the implicit function theorem). With resampling, hand `f.jump_times(t0, t1)` to
+    `diffrax.ClipStepSizeController(…, jump_ts=…)`.
+    """
+
+    def __init__(self, rhs: RightHandSide):
+        self.bind(rhs)
+        self.term = diffrax.ODETerm(self)
+
+    def __call__(self, t: Any, theta: Array, args: Any = None) -> Array:
+        return self._evaluate(theta, *self._points_at(t)).velocity
+
+    def _points_at(self, t: Any) -> tuple[Array, Array]:
+        points, rhs = self.rhs.flow.points, self.rhs
+        if points.resample_every is None:
+            return rhs.points_of(0)
+        # The points of a segment come from the host. They are data: nothing is differentiated; and bits, since
+        # the callback's thread does not know of a local x64 context, and would round float64 to float32.
+        t = jax.lax.stop_gradient(jnp.asarray(t, float))
+        shapes = jax.eval_shape(lambda: rhs.points_of(0))
+        words = () if rhs.backend.dtype == "float32" else (2,)
+
+        def draw(bits: Any) -> tuple[np.ndarray, ...]:
+            time = np.asarray(bits).reshape(-1).view(t.dtype)[0]
+            parts = (part.astype(rhs.backend.dtype) for part in rhs.drawn(points.segment(time)))
+            return tuple(np.ascontiguousarray(part).view(np.uint32).reshape(part.shape + words) for part in parts)
+
+        wires = [jax.ShapeDtypeStruct(shape.shape + words, np.uint32) for shape in shapes]
+        bits = jax.pure_callback(draw, wires, jax.lax.bitcast_convert_type(t, jnp.uint32), vmap_method="sequential")
+        z, weights = (jax.lax.bitcast_convert_type(part, rhs.backend.dtype) for part in bits)
+        return z, weights
+
+    def to_dataset(self, solution: diffrax.Solution, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
+        """The dataset of a `diffrax.Solution` that was saved at times or steps (padding is dropped)."""
+        times = np.asarray(solution.ts)
+        thetas = np.asarray(solution.ys)
+        kept = np.isfinite(times)
+        stats = {name: int(np.asarray(value)) for name, value in solution.stats.items() if value is not None}
+        reasons: Any = diffrax.RESULTS
+        reason = reasons[solution.result]
+        known: dict[str, Any] = {
+            "integrator": "diffrax",
+            "accepted_steps": stats.get("num_accepted_steps"),
+            "rejected_steps": stats.get("num_rejected_steps"),
+            "status": "completed" if bool(solution.result == diffrax.RESULTS.successful) else f"stopped: {reason}",
+        }
+        return self.dataset(times[kept], list(thetas[kept]), evaluation, **(known | attributes))
+
+
+def right_hand_side(
+    flow: GradientFlow, *, dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
+) -> DiffraxRightHandSide:
+    """`flow` as a diffrax right-hand side.
+
+    `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None; keep it
+    well below the integrator's `rtol`. Raises `InputError` where dtype is float64 and jax's x64 mode is off.
+    """
+    return DiffraxRightHandSide(RightHandSide(flow, load("jax", dtype, device), tolerance))

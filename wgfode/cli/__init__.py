@@ -1,0 +1,5 @@
+"""The command `wgfode`."""
+
+from .app import main
+
+__all__ = ["main"]
