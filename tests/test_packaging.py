@@ -75,9 +75,7 @@ def imports(path: Path, everywhere: bool = True):
 @pytest.mark.parametrize("place", sorted(sources()))
 def test_imports_go_one_way(place):
     path = sources()[place]
-    assert "wgfode" not in set(imports(path)), (
-        "relative imports only: an absolute one may load the file twice"
-    )
+    assert "wgfode" not in set(imports(path)), "relative imports only: an absolute one may load the file twice"
     if not place.startswith(("wgfode/backend/", "wgfode/adapters/")):
         assert not FRAMEWORKS & set(imports(path, everywhere=False))
 
@@ -102,9 +100,7 @@ def test_every_requirement_is_pinned_and_the_pin_is_allowed():
 
 def test_ci_runs_the_command_of_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(
-        r"^<!-- test-command -->\n```\w*\n(.*?)^```$", readme, flags=re.DOTALL | re.MULTILINE
-    )
+    (block,) = re.findall(r"^<!-- test-command -->\n```\w*\n(.*?)^```$", readme, flags=re.DOTALL | re.MULTILINE)
     assert block.strip().endswith("-m pytest")
     if shutil.which("bash"):
         assert run("bash", ".ci/run", "--test-command", cwd=ROOT) == block

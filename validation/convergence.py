@@ -50,9 +50,7 @@ class Row:
     dataset: xr.Dataset
 
 
-def study(
-    case: Case, cells: Sequence[int] | None = None, reference: int | None = None, **options: Any
-) -> list[Row]:
+def study(case: Case, cells: Sequence[int] | None = None, reference: int | None = None, **options: Any) -> list[Row]:
     """`case` on one grid after another.
 
     Where the case has no exact solution, it is compared with the Richardson extrapolation of the grids
@@ -88,9 +86,7 @@ def faults(dataset: xr.Dataset) -> list[str]:
     drift = float(np.abs(dataset.mass - dataset.mass[0]).max())
     if drift > 1e-12:
         out.append(f"mass changes by {drift:.1e}")
-    lowest = float(
-        (dataset.minimum / dataset.density.max([d for d in dataset.density.dims if d != "time"])).min()
-    )
+    lowest = float((dataset.minimum / dataset.density.max([d for d in dataset.density.dims if d != "time"])).min())
     if lowest < -1e-12:
         out.append(f"minimum is {lowest:.1e} of the maximum")
     energy = dataset.energy_step.values

@@ -200,9 +200,7 @@ def to_dataset(outcomes: Sequence[Outcome]) -> xr.Dataset:
     labels["row_time"] = ("row", np.array(columns[4], dtype=float), {"long_name": "flow time", "units": "1"})
     value = ("row", np.array(columns[5], dtype=float), {"long_name": "figure", "units": "1"})
     attributes = {"title": "validation of parametrized Wasserstein gradient flows", "versions": versions()}
-    return xr.Dataset(
-        {**judged, "value": value}, coords=labels, attrs={"Conventions": "CF-1.11"} | attributes
-    )
+    return xr.Dataset({**judged, "value": value}, coords=labels, attrs={"Conventions": "CF-1.11"} | attributes)
 
 
 def _rows(outcome: Outcome) -> Iterator[tuple[str, str, str, str, float, float]]:

@@ -107,9 +107,7 @@ class RightHandSide:
         )
         return Evaluation(-xi, residual, steps, fallback)
 
-    def diagnose(
-        self, theta: Array, z: Array, weights: Array, z_out: Array, weights_out: Array
-    ) -> dict[str, Array]:
+    def diagnose(self, theta: Array, z: Array, weights: Array, z_out: Array, weights_out: Array) -> dict[str, Array]:
         """What is known of ρ_θ and of the flow at θ; (z, weights) drive it, (z_out, weights_out) are held out.
 
         The residuals are E|Jξ − g|² of the ξ really used: unbiased on the held-out points, too small

@@ -182,9 +182,7 @@ def solve(
             "device": device if isinstance(device, str) else None,
             "w2_bound_absent": absent(flow.energy) or "certificate=False",
         }
-        dataset = f.dataset(
-            times_saved, thetas, evaluation, seed, **(known | course.attributes() | (attributes or {}))
-        )
+        dataset = f.dataset(times_saved, thetas, evaluation, seed, **(known | course.attributes() | (attributes or {})))
         if bound is not None:
             add(dataset, dict(zip(BOUNDS, np.array(course.bounds).T, strict=True)))
             del dataset.attrs["w2_bound_absent"]

@@ -2,7 +2,7 @@
 
 diffrax 0.7.2's own (`VeryChord`) takes "not yet converged after two iterations" for divergence, waits for a
 contraction rate that cannot be measured once the increment is rounding error, and stops gradients through
-what is no array in the state of a matrix-free linear solver, which raises. tests/test_implicit.py runs both side
+what is no array in the state of a matrix-free linear solver, which raises. tests/stepping/test_esdirk.py runs both side
 by side: once diffrax's own does as well there, this file can go.
 """
 

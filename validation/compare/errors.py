@@ -109,9 +109,7 @@ def figures_at(run: xr.Dataset, reference: Any) -> dict[str, Figure]:
     if reference.dim == 1:
         found["w2"] = _quantiles(x, target, weights, reference, t, lambda y: y[:, 0])
     elif hasattr(reference, "radial_cdf") or hasattr(reference, "radius"):
-        found["w2_radial"] = _quantiles(
-            x, target, weights, reference, t, lambda y: np.linalg.norm(y - centre, axis=1)
-        )
+        found["w2_radial"] = _quantiles(x, target, weights, reference, t, lambda y: np.linalg.norm(y - centre, axis=1))
     if target is not None and hasattr(reference, "radius"):
         reach, exact_reach = (float(np.linalg.norm(y - centre, axis=1).max()) for y in (x, target))
         found["front_error"] = Figure(abs(reach / exact_reach - 1), 0.0)

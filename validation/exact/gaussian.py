@@ -75,9 +75,7 @@ class OrnsteinUhlenbeck(Solution):
     def log_density(self, t: float, x: ArrayLike) -> Array:
         factor = np.linalg.cholesky(self.covariance(t))
         whitened = np.linalg.solve(factor, (self._points(x) - self.mean(t)).T)
-        return (
-            -0.5 * (whitened**2).sum(0) - np.log(np.diag(factor)).sum() - 0.5 * self.dim * np.log(2 * np.pi)
-        )
+        return -0.5 * (whitened**2).sum(0) - np.log(np.diag(factor)).sum() - 0.5 * self.dim * np.log(2 * np.pi)
 
     def energy(self, t: float) -> float:
         shift = self.mean(t) - self.mean_target

@@ -29,9 +29,7 @@ class Ring(Solution):
 
     variance: float = 0.18
     centre: Any = (1.25, 1.25)
-    _solved: dict[float, tuple[float, float]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _solved: dict[float, tuple[float, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     dim = 2  # type: ignore[misc]
 

@@ -34,9 +34,7 @@ class Tabulated:
     Raises `InputError` where the density is negative or its mass is not 1 to 1e-6.
     """
 
-    def __init__(
-        self, density: Callable[[Array], Array], low: float, high: float, panels: int = 8000
-    ) -> None:
+    def __init__(self, density: Callable[[Array], Array], low: float, high: float, panels: int = 8000) -> None:
         nodes, weights = np.polynomial.legendre.leggauss(5)
         edges = np.linspace(low, high, panels + 1)
         half = 0.5 * (edges[1] - edges[0])
@@ -44,9 +42,7 @@ class Tabulated:
         values = np.asarray(density(inner), dtype=float)
         slopes = np.asarray(density(edges[:, None]), dtype=float)
         if values.min() < 0 or slopes.min() < 0:
-            raise InputError(
-                f"the initial density is negative: minimum {min(values.min(), slopes.min()):.3g}"
-            )
+            raise InputError(f"the initial density is negative: minimum {min(values.min(), slopes.min()):.3g}")
         masses = half * values.reshape(panels, -1) @ weights
         total = masses.sum()
         if abs(total - 1) > 1e-6:

@@ -19,9 +19,7 @@ STRIP = 0.02  # the part of the box along an axis that counts as "at the wall"
 MOST_PECLET = 5.0  # mean cell Péclet number above which the grid is refused
 
 
-def initial_averages(
-    mesh: Mesh, density0: Callable[[Array], Array], normalise: bool, wall_mass: float
-) -> Array:
+def initial_averages(mesh: Mesh, density0: Callable[[Array], Array], normalise: bool, wall_mass: float) -> Array:
     """The initial cell averages, checked, divided by their mass where `normalise`. Raises `InputError`."""
 
     def checked(x: Array) -> Array:

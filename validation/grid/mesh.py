@@ -61,9 +61,7 @@ class Mesh:
         """
         centres = self.points()
         averages = self._quadrature(name, function, centres, 4)
-        doubt = (
-            np.abs(averages - self._quadrature(name, function, centres, 3)) > 1e-7 * np.abs(averages).max()
-        )
+        doubt = np.abs(averages - self._quadrature(name, function, centres, 3)) > 1e-7 * np.abs(averages).max()
         averages[doubt] = self._quadrature(name, function, centres[doubt], 32)
         return averages.reshape(self.cells)
 

@@ -69,9 +69,7 @@ def integrate(
                 new_rate, new_energy = scheme.rate(new, new_conv), scheme.energy(new, new_conv)
                 error = volume * float(np.abs(0.8 * (rho - new) + 0.4 * h * (rate + new_rate)).sum())
             record.evaluations += stages
-            sound = new.min() >= -NEGATIVE * new.max() and new_energy <= energy + max(
-                RISING * scale, rounding
-            )
+            sound = new.min() >= -NEGATIVE * new.max() and new_energy <= energy + max(RISING * scale, rounding)
             factor = 0.8 * (tolerance / max(error, 1e-300)) ** (1 / 3)
             if not (sound and error <= tolerance):
                 record.rejected += 1

@@ -137,9 +137,7 @@ def evaluate(name: str, function: Field, x: Array) -> Array:
     except (TypeError, AttributeError, ValueError, IndexError) as error:
         raise InputError(f"{name} fails on a numpy array of shape {x.shape}: {error}") from error
     if values.shape != x.shape[:1]:
-        raise InputError(
-            f"{name} must map shape {x.shape} to {x.shape[:1]}, it returned shape {values.shape}"
-        )
+        raise InputError(f"{name} must map shape {x.shape} to {x.shape[:1]}, it returned shape {values.shape}")
     if not np.isfinite(values).all():
         where = x[np.flatnonzero(~np.isfinite(values))[0]]
         raise InputError(f"{name} is not finite at {where}; the grid solver needs it finite in the whole box")

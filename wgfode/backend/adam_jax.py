@@ -9,9 +9,7 @@ from ..errors import MissingDependencyError
 try:
     import optax
 except ModuleNotFoundError as error:
-    raise MissingDependencyError(
-        "method='bilevel' on jax needs optax: pip install 'wgfode[jax]' brings it"
-    ) from error
+    raise MissingDependencyError("method='bilevel' on jax needs optax: pip install 'wgfode[jax]' brings it") from error
 
 Array = Any
 State = tuple[Array, Any]

@@ -85,28 +85,16 @@ def list_() -> None:
 @app.command()
 def run(
     context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A problem that `wgfode list` shows.")
-    ] = None,
-    integrator: Annotated[
-        str, typer.Option(help=f"Who steps in time: {' or '.join(INTEGRATORS)}.")
-    ] = INTEGRATORS[0],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A problem that `wgfode list` shows.")] = None,
+    integrator: Annotated[str, typer.Option(help=f"Who steps in time: {' or '.join(INTEGRATORS)}.")] = INTEGRATORS[0],
     method: Annotated[str, typer.Option(help=f"The method: {', '.join(METHODS)}.")] = "Tsit5",
     rtol: Annotated[float | None, typer.Option(help="Relative tolerance. [default: the problem's]")] = None,
     atol: Annotated[float | None, typer.Option(help="Absolute tolerance. [default: the problem's]")] = None,
     step_size: Annotated[float | None, typer.Option(help="Fixed steps of this size, no tolerances.")] = None,
-    until: Annotated[
-        float | None, typer.Option(metavar="T", help="Last time. [default: the problem's]")
-    ] = None,
-    evaluation: Annotated[
-        int, typer.Option(metavar="N", help="Held-out points behind the diagnostics.")
-    ] = 4096,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the dataset here: .nc or .zarr.")
-    ] = None,
-    plots: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Draw the problem's pictures here.")
-    ] = None,
+    until: Annotated[float | None, typer.Option(metavar="T", help="Last time. [default: the problem's]")] = None,
+    evaluation: Annotated[int, typer.Option(metavar="N", help="Held-out points behind the diagnostics.")] = 4096,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the dataset here: .nc or .zarr.")] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the problem's pictures here.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the driving points and of the held-out points.")] = 0,
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     device: Annotated[str | None, typer.Option(help="The framework's device, e.g. cpu or cuda.")] = None,

@@ -56,7 +56,7 @@ class Map(ABC):
     def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
         """The points' images with log|det ∂_zT| and, given the score ∇log λ(z), the score at the images:
 
-            ∇log ρ(x) = (∂_zT)^(−T) ( ∇log λ(z) − ∇_z log|det ∂_zT| )
+        ∇log ρ(x) = (∂_zT)^(−T) ( ∇log λ(z) − ∇_z log|det ∂_zT| )
         """
         return push_by_autodiff(backend, lambda points: self(theta, points), z, score)
 

@@ -109,9 +109,7 @@ class Coupling(Map):
         """The two halves (N, |A|), (N, |B|) in the order of the coordinates, (N, d)."""
         return xp.concat([a, b], axis=1)[:, np.argsort(np.concatenate([kept, changed]))]
 
-    def _move(
-        self, z: Array, kept: np.ndarray, changed: np.ndarray, own: _Layer
-    ) -> tuple[Array, Array, Array, Array]:
+    def _move(self, z: Array, kept: np.ndarray, changed: np.ndarray, own: _Layer) -> tuple[Array, Array, Array, Array]:
         """x_B, s, z_B e^s (N, |B|) and h (N, W)."""
         xp = array_namespace(z)
         a, b, count = z[:, kept], z[:, changed], len(changed)

@@ -50,7 +50,13 @@ class Planar(Map):
 
     def initial(self) -> np.ndarray:
         w, b = directions(
-            self.init, self.layers, self.dim, self.scale, self.centre, self.spread, self.seed  # type: ignore[arg-type]
+            self.init,
+            self.layers,
+            self.dim,
+            self.scale,
+            self.centre,
+            self.spread,
+            self.seed,  # type: ignore[arg-type]
         )
         return np.concatenate([np.zeros(w.size), w.ravel(), b])
 

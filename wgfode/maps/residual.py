@@ -49,7 +49,13 @@ class Residual(Map):
 
     def initial(self) -> np.ndarray:
         w, b = directions(
-            self.init, self.width, self.dim, self.scale, self.centre, self.spread, self.seed  # type: ignore[arg-type]
+            self.init,
+            self.width,
+            self.dim,
+            self.scale,
+            self.centre,
+            self.spread,
+            self.seed,  # type: ignore[arg-type]
         )
         return np.concatenate([np.zeros(w.size), w.ravel(), b])
 

@@ -76,9 +76,7 @@ class Wasserstein:
         """Whether the filter is used for `size` parameters."""
         return self.form == "dense" or (self.form == "auto" and size <= DENSE_SIZE)
 
-    def problem(
-        self, tangent: Tangent, weights: Array, g: Array, gradient: Array | None = None
-    ) -> NormalProblem:
+    def problem(self, tangent: Tangent, weights: Array, g: Array, gradient: Array | None = None) -> NormalProblem:
         """The linear problem whose solution ξ is −θ̇; arguments as in `Relaxed.problem`."""
         if tangent.z.shape[1] == 1:
             return Relaxed().problem(tangent, weights, g, gradient)

@@ -126,9 +126,7 @@ def _shape(axis: Axes, exact: Any, t: float, plane: tuple[int, int]) -> None:
     for sigma in (1, 2):
         name = "exact, 1 and 2 sigma" if sigma == 1 else None
         axis.plot(*(centre[:, None] + sigma * factor @ circle), label=name, **EXACT_LINE)
-    axis.plot(
-        *centre, "+", color=BASE, markersize=11, markeredgewidth=2, linestyle="none", label="exact mean"
-    )
+    axis.plot(*centre, "+", color=BASE, markersize=11, markeredgewidth=2, linestyle="none", label="exact mean")
 
 
 def _contours(axis: Axes, exact: Any, t: float, plane: tuple[int, int]) -> None:

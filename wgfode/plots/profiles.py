@@ -70,9 +70,7 @@ def profile(dataset: xr.Dataset) -> Figure:
         t = time_of(dataset, i)
         centre, front = exact.mean(t), exact.radius(t)
         distance = np.linalg.norm(dataset["x"].values[i] - centre, axis=1)
-        axis.plot(
-            distance, np.exp(dataset["log_density"].values[i]), ".", color=RUN, markersize=3, label="run"
-        )
+        axis.plot(distance, np.exp(dataset["log_density"].values[i]), ".", color=RUN, markersize=3, label="run")
         grid = np.linspace(0, 1.15 * exact.radius(time_of(dataset, times[-1])), 300)
         ray = np.tile(centre, (len(grid), 1))
         ray[:, 0] += grid

@@ -137,9 +137,7 @@ def refinement(outcomes: Sequence[Outcome]) -> Figure:
     figure, (axis,) = panels(1, 1, 5.4, 3.6)
     for outcome, colour, marker in zip(outcomes, COLOURS, MARKERS, strict=False):
         cells = np.array([row.cells for row in outcome.refinement])
-        axis.loglog(
-            cells, [row.error for row in outcome.refinement], color=colour, marker=marker, label=outcome.case
-        )
+        axis.loglog(cells, [row.error for row in outcome.refinement], color=colour, marker=marker, label=outcome.case)
         first = outcome.refinement[0].error
         axis.loglog(cells, first * (cells[0] / cells) ** 2.0, ":", color="grey", linewidth=1)
     axis.plot([], [], ":", color="grey", label="second order")

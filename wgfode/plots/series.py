@@ -46,9 +46,7 @@ def energy(dataset: xr.Dataset) -> Figure:
     total.set_ylabel(label(dataset["energy"]))
     total.legend(frameon=False)
     for i, name in enumerate(dataset["term"].values.tolist()):
-        parts.plot(
-            dataset["time"], dataset["energy_term"][:, i], color=COLOURS[i], marker=MARKERS[i], label=name
-        )
+        parts.plot(dataset["time"], dataset["energy_term"][:, i], color=COLOURS[i], marker=MARKERS[i], label=name)
     parts.set_ylabel("terms of the energy [1]")
     parts.legend(frameon=False)
     _over_time(dataset, total, parts)
@@ -64,9 +62,7 @@ def errors(dataset: xr.Dataset) -> Figure:
     need(dataset, "errors", "z", "x", "weight")
     exact = exact_of(dataset)
     if exact is None:
-        raise InputError(
-            "the picture 'errors' needs a problem with an exact solution in the dataset's attributes"
-        )
+        raise InputError("the picture 'errors' needs a problem with an exact solution in the dataset's attributes")
     known = compare(dataset, exact)
     found = known[[name for name in SHOWN if name in known]]
     found = found.where(found["time"] > 0)  # at 0 both maps are the identity: rounding would set the scale

@@ -30,9 +30,7 @@ def need(dataset: xr.Dataset, picture: str, *names: str) -> None:
     """Raise `InputError` where `dataset` lacks a variable that a picture is made of."""
     for name in names:
         if name not in dataset:
-            raise InputError(
-                f"the picture {picture!r} needs the variable {name!r}, which the dataset does not have"
-            )
+            raise InputError(f"the picture {picture!r} needs the variable {name!r}, which the dataset does not have")
 
 
 def exact_of(dataset: xr.Dataset) -> Any:

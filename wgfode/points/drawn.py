@@ -92,9 +92,7 @@ class Sobol(_Drawn):
 
     def uniforms(self, dim: int, rng: np.random.Generator) -> np.ndarray:
         if dim > qmc.Sobol.MAXDIM:
-            raise InputError(
-                f"Sobol points have at most {qmc.Sobol.MAXDIM} dimensions, got {dim}: use MonteCarlo"
-            )
+            raise InputError(f"Sobol points have at most {qmc.Sobol.MAXDIM} dimensions, got {dim}: use MonteCarlo")
         sequence = qmc.Sobol(dim, scramble=True, bits=52, rng=rng)
         # a power of 2, cut: the same points, and nothing to warn of. Half a cell up, no point is 0 or 1
         return sequence.random_base2((self.n - 1).bit_length())[: self.n] + EDGE

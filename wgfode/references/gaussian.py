@@ -44,9 +44,7 @@ class Gaussian(Reference):
         least, rounding = eigenvalues[0], mean.size * np.finfo(float).eps * np.abs(eigenvalues).max()
         tail = f"the smallest eigenvalue of its symmetric part is {least:.6g}"
         if asymmetry > 1e-10 * np.abs(cov).max():
-            raise InputError(
-                f"cov must be symmetric, but differs from its transpose by {asymmetry:.6g}; {tail}"
-            )
+            raise InputError(f"cov must be symmetric, but differs from its transpose by {asymmetry:.6g}; {tail}")
         if least < -rounding:
             raise InputError(f"cov must be positive definite: {tail}")
         if not least > rounding:

@@ -57,8 +57,7 @@ class NormalProblem:
         a, y = backend.asarray(matrix), backend.asarray(target)
         if a.ndim != 2 or tuple(y.shape) != (a.shape[0],):
             raise InputError(
-                "matrix and target must have shapes (n, m) and (n,), "
-                f"got {tuple(a.shape)} and {tuple(y.shape)}"
+                f"matrix and target must have shapes (n, m) and (n,), got {tuple(a.shape)} and {tuple(y.shape)}"
             )
         return cls(
             backend=backend,

@@ -113,9 +113,7 @@ class BilevelStep:
         learnt = weights @ xp.sum(self.network.gradient(xp, phi, x) ** 2, axis=1)
         return eta, phi, learnt / size
 
-    def __call__(
-        self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array]
-    ) -> tuple[np.ndarray, int]:
+    def __call__(self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array]) -> tuple[np.ndarray, int]:
         as_, to_numpy = self.rhs.backend.asarray, self.rhs.backend.to_numpy
         begin = as_(theta)
         if self.velocity is None:

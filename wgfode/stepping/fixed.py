@@ -18,9 +18,7 @@ Advance = Callable[[np.ndarray, float, float, tuple[Array, Array]], tuple[np.nda
 """(θ_k, h, t, (z, weights)) ↦ (θ_{k+1}, gradient evaluations)."""
 
 
-def integrate(
-    advance: Advance, rhs: RightHandSide, state: State, stops: np.ndarray, method: Method
-) -> Iterator[State]:
+def integrate(advance: Advance, rhs: RightHandSide, state: State, stops: np.ndarray, method: Method) -> Iterator[State]:
     """Equal steps of at most `method.step_size` through the times `stops`, a state after each."""
     assert method.step_size is not None, "Method sees to it"
     for stop in stops:

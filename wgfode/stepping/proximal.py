@@ -50,9 +50,9 @@ class ProximalStep:
         )
         self._start = compile_(self.start)
         self._solve = compile_(
-            lambda theta, v, z, weights: self.rhs.solver.solve(
-                rhs.problem(theta, z, weights).with_rhs(v), rhs.tolerance
-            ).xi
+            lambda theta, v, z, weights: (
+                self.rhs.solver.solve(rhs.problem(theta, z, weights).with_rhs(v), rhs.tolerance).xi
+            )
         )
 
     def gradient(self, theta: Array, begin: Array, z: Array, weights: Array) -> Array:
@@ -78,9 +78,7 @@ class ProximalStep:
         inverse = rhs.backend.vmap(lambda e: rhs.solver.solve(problem.with_rhs(e), rhs.tolerance).xi)(identity)
         return problem.rhs, inverse
 
-    def __call__(
-        self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array]
-    ) -> tuple[np.ndarray, int]:
+    def __call__(self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array]) -> tuple[np.ndarray, int]:
         as_, to_numpy = self.rhs.backend.asarray, self.rhs.backend.to_numpy
         begin = as_(theta)
         force, inverse = (to_numpy(part) for part in self._start(begin, *points))

@@ -92,8 +92,19 @@ def kill_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ("diffrax", {}),
         pytest.param("diffrax", {"method": "Kvaerno3"}, marks=pytest.mark.slow),
     ],
-    ids=["torch", "fixed steps", "implicit", "auto resampling", "resampling", "auto", "proximal", "bilevel", "scipy",
-         "diffrax", "diffrax implicit"],
+    ids=[
+        "torch",
+        "fixed steps",
+        "implicit",
+        "auto resampling",
+        "resampling",
+        "auto",
+        "proximal",
+        "bilevel",
+        "scipy",
+        "diffrax",
+        "diffrax implicit",
+    ],
 )
 def test_resumed_is_undisturbed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, integrator: str, changes: dict

@@ -107,9 +107,7 @@ def test_eigh_is_unbiased_and_smooth(backend):
     assert np.all(got[:2] == 0)
     np.testing.assert_allclose(got[2:], 1 / positive / (1 + (1e-4 / positive) ** 6), rtol=1e-12)
     assert got[-1] == 1.0
-    near = backend.to_numpy(
-        inverse_filter(xp, backend.asarray(1e-4 * (1 + np.array([-1e-9, 1e-9]))), xp.asarray(1e-4))
-    )
+    near = backend.to_numpy(inverse_filter(xp, backend.asarray(1e-4 * (1 + np.array([-1e-9, 1e-9]))), xp.asarray(1e-4)))
     assert abs(near[1] / near[0] - 1) < 1e-7
 
 
@@ -196,11 +194,7 @@ def test_auto_picks_by_size(size, rows, has_target, name):
     assert Auto().pick(size, rows, has_target).name == name
 
 
-@given(
-    value=st.one_of(
-        st.floats(max_value=-1e-300), st.just(float("nan")), st.just(float("inf")), st.text(max_size=3)
-    )
-)
+@given(value=st.one_of(st.floats(max_value=-1e-300), st.just(float("nan")), st.just(float("inf")), st.text(max_size=3)))
 @pytest.mark.parametrize("kind", [Cholesky, Eigh, MINRES, LSMR, Nystrom])
 def test_shift_is_checked(kind, value):
     if isinstance(value, str) and value.strip().isdecimal():

@@ -125,8 +125,7 @@ def test_flow_map_transports_the_density(name):
     z = inner_points(solution, 0)
     assert solution.flow_map(0, z) == pytest.approx(z, abs=1e-14)
     columns = [
-        (solution.flow_map(t, z + h * e) - solution.flow_map(t, z - h * e)) / (2 * h)
-        for e in np.eye(solution.dim)
+        (solution.flow_map(t, z + h * e) - solution.flow_map(t, z - h * e)) / (2 * h) for e in np.eye(solution.dim)
     ]
     log_det = np.log(np.linalg.det(np.stack(columns, axis=2)))
     moved = solution.log_density(t, solution.flow_map(t, z))

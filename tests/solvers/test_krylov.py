@@ -120,8 +120,7 @@ def test_lsmr_loses_fewer_digits_than_minres(backend):
     matrix = left @ np.diag(np.logspace(0, -5, 12)) @ right.T
     true = rng.standard_normal(12)
     ours, theirs = (
-        relative_error(solve(backend, kind(shift=0), matrix, matrix @ true, 1e-13)[0], true)
-        for kind in (LSMR, MINRES)
+        relative_error(solve(backend, kind(shift=0), matrix, matrix @ true, 1e-13)[0], true) for kind in (LSMR, MINRES)
     )
     assert ours < 0.3 * theirs
     assert ours < 1e-6

@@ -117,9 +117,7 @@ def test_frameworks_agree_and_dtypes_are_kept(reference):
     has_score = reference.score(z) is not None
     for f in [reference.log_density] + [reference.score] * has_score:
         expected = f(z)
-        close = partial(
-            np.testing.assert_allclose, desired=expected, rtol=1e-14, atol=1e-14 * np.abs(expected).max()
-        )
+        close = partial(np.testing.assert_allclose, desired=expected, rtol=1e-14, atol=1e-14 * np.abs(expected).max())
         close(f(torch.as_tensor(z)).numpy())
         close(np.asarray(f(jnp.asarray(z))))
         close(np.asarray(jax.jit(f)(jnp.asarray(z))))

@@ -69,9 +69,7 @@ def test_help_mentions_every_option() -> None:
 @pytest.mark.parametrize("integrator", ["diffrax", "torchdiffeq"])
 def test_run_writes_and_prints(tmp_path: Path, integrator: str) -> None:
     out = tmp_path / "run.nc"
-    result = wgfode(
-        "run", NAME, "--integrator", integrator, "--method", "dopri5", *SHORT, "--out", out, "--seed", 3
-    )
+    result = wgfode("run", NAME, "--integrator", integrator, "--method", "dopri5", *SHORT, "--out", out, "--seed", 3)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].split()[:4] == ["t", "energy", "map", "err"]
@@ -112,9 +110,7 @@ def test_module_draws_and_keeps_stdout_for_the_table(tmp_path: Path) -> None:
         ("stopped at t=0.1 because it was interrupted", 130),
     ],
 )
-def test_exit_status_is_the_runs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: str, code: int
-) -> None:
+def test_exit_status_is_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: str, code: int) -> None:
     monkeypatch.setattr(cli, "solve", lambda *_, **__: tiny(status))
     result = wgfode("run", NAME, "--out", tmp_path / "run.zarr")
     assert result.exit_code == code

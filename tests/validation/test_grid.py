@@ -188,9 +188,7 @@ def test_dataset_layout_and_round_trip(tmp_path):
     assert {"mass", "energy", "minimum", "mean", "covariance", "energy_step", "step_time"} <= set(solution)
     assert solution.covariance.dims == ("time", "component", "component_")
     assert solution.covariance[1].values == pytest.approx(np.diag([0.25 + 0.1, 0.16 + 0.1]), abs=5e-3)
-    assert all(
-        "long_name" in solution[name].attrs and "units" in solution[name].attrs for name in solution.variables
-    )
+    assert all("long_name" in solution[name].attrs and "units" in solution[name].attrs for name in solution.variables)
     assert solution.step_time[-1] == 0.1
     assert len(solution.energy_step) == solution.attrs["steps"] + 1
     solution.to_netcdf(tmp_path / "run.nc", engine="scipy")

@@ -144,9 +144,7 @@ def test_segments_begin_at_the_multiples_in_single(every, k):
     assert points.segment(np.nextafter(edge, np.float32(-np.inf))) == k - 1
 
 
-@pytest.mark.parametrize(
-    "array", [np.float32, lambda t: torch.tensor(t), lambda t: jnp.asarray(t, "float32")]
-)
+@pytest.mark.parametrize("array", [np.float32, lambda t: torch.tensor(t), lambda t: jnp.asarray(t, "float32")])
 def test_segments_of_single_precision_arrays(array):
     points = Sobol(1, resample_every=0.1)
     assert [points.segment(array(k * 0.1)) for k in range(200)] == list(range(200))
