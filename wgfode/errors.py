@@ -32,6 +32,12 @@ class IntegrationError(WgfodeError, RuntimeError):
         self.reason = reason
 
 
+def settle(frozen: Any, **values: Any) -> None:
+    """Give a frozen dataclass, while it is being built, its fields in their checked form."""
+    for name, value in values.items():
+        object.__setattr__(frozen, name, value)
+
+
 def positive(name: str, value: Any) -> float:
     """`value` as a float > 0, else an `InputError` that names it."""
     number = real(name, value)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .checks import Trial
 from .energies import Energy
-from .errors import InputError, choice
+from .errors import InputError, choice, settle
 from .maps.base import Map
 from .metrics.relaxed import Relaxed
 from .points import Points, Sobol
@@ -56,7 +56,7 @@ class GradientFlow:
                 raise InputError(f"{name} must be a wgfode {kind.__name__}, got {value!r}")
         if isinstance(self.metric, type) or not hasattr(self.metric, "problem"):
             raise InputError(f"metric must be Relaxed() or Wasserstein(potentials), got {self.metric!r}")
-        object.__setattr__(self, "estimator", choice("estimator", self.estimator, ("velocity", "energy")))
+        settle(self, estimator=choice("estimator", self.estimator, ("velocity", "energy")))
         if self.map.dim != self.reference.dim:
             raise InputError(f"map has dimension {self.map.dim} and reference has dimension {self.reference.dim}")
         if self.map.size == 0:

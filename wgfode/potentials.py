@@ -16,7 +16,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from .arrays import like
-from .errors import InputError, positive, positive_int, whole
+from .errors import InputError, positive, positive_int, settle, whole
 
 Array = Any
 
@@ -52,7 +52,7 @@ class Sum(Potentials):
         flat: list[Potentials] = []
         for part in self.parts:
             flat.extend(part.parts if isinstance(part, Sum) else (part,))
-        object.__setattr__(self, "parts", tuple(flat))
+        settle(self, parts=tuple(flat))
 
     def size(self, dim: int) -> int:
         return sum(part.size(dim) for part in self.parts)
@@ -80,7 +80,7 @@ class Polynomial(Potentials):
     degree: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "degree", positive_int("degree", self.degree))
+        settle(self, degree=positive_int("degree", self.degree))
 
     def size(self, dim: int) -> int:
         return len(_monomials(dim, self.degree))
@@ -122,9 +122,7 @@ class RandomFeatures(Potentials):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n", positive_int("n", self.n))
-        object.__setattr__(self, "scale", positive("scale", self.scale))
-        object.__setattr__(self, "seed", whole("seed", self.seed, 0))
+        settle(self, n=positive_int("n", self.n), scale=positive("scale", self.scale), seed=whole("seed", self.seed, 0))
 
     def size(self, dim: int) -> int:
         return self.n

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 
-from ...errors import InputError, real
+from ...errors import InputError, real, settle
 from .solution import Array, Solution, points, symmetric, time, vector
 
 
@@ -46,8 +46,7 @@ class OrnsteinUhlenbeck(Solution):
             "covariance0": symmetric("covariance0", self.covariance0, dim, definite=True),
             "attraction": real("attraction", self.attraction),
         }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        settle(self, **checked)
 
     @property
     def dim(self) -> int:  # type: ignore[override]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...errors import InputError
+from ...errors import InputError, settle
 from .solution import Array, Solution, points
 
 
@@ -27,7 +27,7 @@ class Rotated(Solution):
         Q, d = np.asarray(self.rotation, dtype=float), self.solution.dim
         if Q.shape != (d, d) or not np.allclose(Q.T @ Q, np.eye(d), atol=1e-12):
             raise InputError(f"rotation must be an orthogonal matrix of shape ({d}, {d}), got\n{Q}")
-        object.__setattr__(self, "rotation", Q)
+        settle(self, rotation=Q)
 
     @property
     def dim(self) -> int:  # type: ignore[override]

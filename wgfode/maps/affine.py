@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import like, unpack
 from ..backend.protocol import Backend
-from ..errors import choice, positive_int
+from ..errors import choice, positive_int, settle
 from .base import Image, Map
 
 Array = Any
@@ -29,9 +29,9 @@ class Affine(Map):
     structure: str = "full"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dim", positive_int("dim", self.dim))
+        settle(self, dim=positive_int("dim", self.dim))
         known = ("full", "lower_triangular", "diagonal")
-        object.__setattr__(self, "structure", choice("structure", self.structure, known))
+        settle(self, structure=choice("structure", self.structure, known))
 
     @cached_property
     def pattern(self) -> np.ndarray:
@@ -79,7 +79,7 @@ class Identity(Map):
     dim: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dim", positive_int("dim", self.dim))
+        settle(self, dim=positive_int("dim", self.dim))
 
     @property
     def size(self) -> int:

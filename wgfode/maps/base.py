@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import unpack
 from ..backend.protocol import Backend
-from ..errors import InputError
+from ..errors import InputError, settle
 
 Array = Any
 
@@ -80,7 +80,7 @@ class Compose(Map):
         flat: list[Map] = []
         for part in self.maps:
             flat.extend(part.maps if isinstance(part, Compose) else (part,))
-        object.__setattr__(self, "maps", tuple(flat))
+        settle(self, maps=tuple(flat))
         dims = [part.dim for part in flat]
         if len(set(dims)) != 1:
             raise InputError(f"composed maps must have one dimension, got {dims}")

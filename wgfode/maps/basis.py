@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from ..errors import InputError, positive_int
+from ..errors import InputError, positive_int, settle
 from .base import Map
 
 Array = Any
@@ -27,8 +27,7 @@ class Basis(Map):
     dim: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dim", positive_int("dim", self.dim))
-        object.__setattr__(self, "functions", tuple(self.functions))
+        settle(self, dim=positive_int("dim", self.dim), functions=tuple(self.functions))
         if not self.functions:
             raise InputError("functions must hold at least one φ_k: (N, d) → (N, d), got none")
         for index, function in enumerate(self.functions):

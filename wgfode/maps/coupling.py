@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,9 +11,9 @@ from array_api_compat import array_namespace
 
 from ..arrays import unpack
 from ..backend.protocol import Backend
-from ..errors import InputError, positive_int
-from .base import Image, Map
-from .directions import check, directions
+from ..errors import InputError, positive_int, settle
+from .base import Image
+from .ridges import Laid, directions
 
 Array = Any
 
@@ -29,8 +28,8 @@ class _Layer(NamedTuple):
     b: Array  # (W,)
 
 
-@dataclass(frozen=True)
-class Coupling(Map):
+@dataclass(frozen=True, repr=False)
+class Coupling(Laid):
     """Layers that keep one half of the coordinates, z_A, and move the other: x_B = z_B e^(s(z_A)) + t(z_A).
 
     The conditioners are s = u_s h + c_s and t = u_t h + l z_A + c_t, h = tanh(W z_A + b) of `width`. Two
@@ -43,18 +42,12 @@ class Coupling(Map):
     Raises `InputError` for dim < 2 and numbers out of range.
     """
 
-    dim: int
     layers: int
     width: int = 8
-    centre: float | Sequence[float] = 0.0
-    spread: float = 1.0
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("dim", "layers", "width"):
-            object.__setattr__(self, name, positive_int(name, getattr(self, name)))
-        for name, value in check(self.dim, self.centre, self.spread, self.seed).items():
-            object.__setattr__(self, name, value)
+        super().__post_init__()
+        settle(self, layers=positive_int("layers", self.layers), width=positive_int("width", self.width))
         if self.dim < 2:
             raise InputError(f"dim must be >= 2 for a coupling of two halves, got {self.dim}")
 

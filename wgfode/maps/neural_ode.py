@@ -2,53 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..errors import positive_int
-from .base import Map
+from ..errors import positive_int, settle
 from .residual import Residual
+from .ridges import Ridges
 
 Array = Any
 
 
-@dataclass(frozen=True)
-class NeuralODE(Map):
+@dataclass(frozen=True, repr=False)
+class NeuralODE(Ridges):
     """T = the time-one flow of ẋ = Σ_k u_k tanh(w_kᵀx + b_k), by `steps` steps of the classical Runge–Kutta method.
 
     θ and its start are those of `Residual(dim, width)`: u = 0 is the identity. Unlike `Residual`, the
     map is injective for every θ, up to the Runge–Kutta error. (Chen et al. 2018.)
     """
 
-    dim: int
     width: int
     steps: int = 8
-    init: str = "random"
-    scale: float = 1.0
-    centre: float | Sequence[float] = 0.0
-    spread: float = 1.0
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        positive_int("steps", self.steps)
-        layer = Residual(self.dim, self.width, self.init, self.scale, self.centre, self.spread, self.seed)
-        object.__setattr__(self, "_layer", layer)
+        super().__post_init__()
+        settle(self, width=positive_int("width", self.width), steps=positive_int("steps", self.steps))
+
+    @cached_property
+    def _layer(self) -> Residual:
+        """The field, as the displacement of a residual map."""
+        laid = {name: getattr(self, name) for name in ("init", "scale", "centre", "spread", "seed")}
+        return Residual(self.dim, self.width, **laid)
 
     @property
     def size(self) -> int:
-        return self._layer.size  # type: ignore[attr-defined]
+        return self._layer.size
 
     def initial(self) -> np.ndarray:
-        return self._layer.initial()  # type: ignore[attr-defined]
+        return self._layer.initial()
 
     def __call__(self, theta: Array, z: Array) -> Array:
-        layer: Residual = self._layer  # type: ignore[attr-defined]
-
         def velocity(x: Array) -> Array:
-            return layer(theta, x) - x
+            return self._layer(theta, x) - x
 
         h = 1.0 / self.steps
         for _ in range(self.steps):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,53 +11,37 @@ from array_api_compat import array_namespace
 from ..arrays import unpack
 from ..backend.fold import fold
 from ..backend.protocol import Backend
-from ..errors import positive_int
-from .base import Image, Map
-from .directions import check, directions
+from ..errors import positive_int, settle
+from .base import Image
+from .ridges import Ridges
 
 Array = Any
 
 
-@dataclass(frozen=True)
-class Planar(Map):
+@dataclass(frozen=True, repr=False)
+class Planar(Ridges):
     """T = f_K ∘ … ∘ f_1 with f_k(x) = x + u_k tanh(w_kᵀx + b_k) (Rezende & Mohamed 2015).
 
     θ holds u (layers, d), w (layers, d), b (layers,); it starts at u = 0, the identity, with
-    directions w chosen by `init` ("random" or "axis", see `maps.directions`) for points at about `centre` with standard
-    deviation `spread`; `scale` is their steepness there.
+    directions w chosen by `init` ("random" or "axis", see `maps.ridges.Ridges`) for points at about `centre` with
+    standard deviation `spread`; `scale` is their steepness there.
     A layer is injective while 1 + tanh'(·) uᵀw > 0 everywhere; `min_jacobian` in the dataset watches it.
     """
 
-    dim: int
     layers: int
-    init: str = "random"
+    _: KW_ONLY
     scale: float = 0.5
-    centre: float | Sequence[float] = 0.0
-    spread: float = 1.0
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dim", positive_int("dim", self.dim))
-        object.__setattr__(self, "layers", positive_int("layers", self.layers))
-        known = check(self.dim, self.centre, self.spread, self.seed, init=self.init, scale=self.scale)
-        for name, value in known.items():
-            object.__setattr__(self, name, value)
+        super().__post_init__()
+        settle(self, layers=positive_int("layers", self.layers))
 
     @property
     def size(self) -> int:
         return self.layers * (2 * self.dim + 1)
 
     def initial(self) -> np.ndarray:
-        w, b = directions(
-            self.init,
-            self.layers,
-            self.dim,
-            self.scale,
-            self.centre,
-            self.spread,
-            self.seed,  # type: ignore[arg-type]
-        )
-        return np.concatenate([np.zeros(w.size), w.ravel(), b])
+        return self.start(self.layers)
 
     def parameters(self, theta: Array) -> tuple[Array, Array, Array]:
         """u (layers, d), w (layers, d), b (layers,)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,53 +10,35 @@ from array_api_compat import array_namespace
 
 from ..arrays import unpack
 from ..backend.protocol import Backend
-from ..errors import positive_int
-from .base import Image, Map
-from .directions import check, directions
+from ..errors import positive_int, settle
+from .base import Image
+from .ridges import Ridges
 
 Array = Any
 
 
-@dataclass(frozen=True)
-class Residual(Map):
+@dataclass(frozen=True, repr=False)
+class Residual(Ridges):
     """T(z) = z + Σ_k u_k tanh(w_kᵀz + b_k), k = 1 … width.
 
     θ holds u (width, d), w (width, d), b (width,); it starts at u = 0, the identity, with directions
-    w chosen by `init` ("random" or "axis", see `maps.directions`) for points at about `centre` with standard
+    w chosen by `init` ("random" or "axis", see `maps.ridges.Ridges`) for points at about `centre` with standard
     deviation `spread`; `scale` is their steepness there. Its tangent
     space is that of a two-layer network, and wide layers resolve strongly nonlinear maps.
     """
 
-    dim: int
     width: int
-    init: str = "random"
-    scale: float = 1.0
-    centre: float | Sequence[float] = 0.0
-    spread: float = 1.0
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dim", positive_int("dim", self.dim))
-        object.__setattr__(self, "width", positive_int("width", self.width))
-        known = check(self.dim, self.centre, self.spread, self.seed, init=self.init, scale=self.scale)
-        for name, value in known.items():
-            object.__setattr__(self, name, value)
+        super().__post_init__()
+        settle(self, width=positive_int("width", self.width))
 
     @property
     def size(self) -> int:
         return self.width * (2 * self.dim + 1)
 
     def initial(self) -> np.ndarray:
-        w, b = directions(
-            self.init,
-            self.width,
-            self.dim,
-            self.scale,
-            self.centre,
-            self.spread,
-            self.seed,  # type: ignore[arg-type]
-        )
-        return np.concatenate([np.zeros(w.size), w.ravel(), b])
+        return self.start(self.width)
 
     def parameters(self, theta: Array) -> tuple[Array, Array, Array]:
         """u (width, d), w (width, d), b (width,)."""

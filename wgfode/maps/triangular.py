@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,9 +11,9 @@ from array_api_compat import array_namespace
 
 from ..arrays import like, unpack
 from ..backend.protocol import Backend
-from ..errors import positive_int
-from .base import Image, Map
-from .directions import check, directions
+from ..errors import positive_int, settle
+from .base import Image
+from .ridges import Laid, directions
 
 Array = Any
 
@@ -42,8 +41,8 @@ class _Parts(NamedTuple):
     slope: Array  # ∂x_i/∂z_i, (N, d)
 
 
-@dataclass(frozen=True)
-class Triangular(Map):
+@dataclass(frozen=True, repr=False)
+class Triangular(Laid):
     """x_i = s_i + l_iᵀz_<i + u_iᵀh_i + ∫_0^{z_i} Σ_k e^(α_ik) π_k(r) dr: increasing in z_i, for every θ.
 
     The slope in z_i runs smoothly through `knots` + 1 levels e^(α_ik) (π_k is a partition of unity, made of
@@ -57,18 +56,12 @@ class Triangular(Map):
     still what few points see (`Eigh(shift=1e-5)`). Raises `InputError` for numbers out of range.
     """
 
-    dim: int
     width: int
     knots: int = 6
-    centre: float | Sequence[float] = 0.0
-    spread: float = 1.0
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("dim", "width", "knots"):
-            object.__setattr__(self, name, positive_int(name, getattr(self, name)))
-        for name, value in check(self.dim, self.centre, self.spread, self.seed).items():
-            object.__setattr__(self, name, value)
+        super().__post_init__()
+        settle(self, width=positive_int("width", self.width), knots=positive_int("knots", self.knots))
 
     @cached_property
     def grid(self) -> np.ndarray:

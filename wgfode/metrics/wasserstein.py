@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..backend.protocol import Backend
-from ..errors import InputError, choice, positive, positive_int
+from ..errors import InputError, choice, positive, positive_int, settle
 from ..potentials import Potentials
 from ..solvers.auto import DENSE_SIZE
 from ..solvers.problem import GramProblem, NormalProblem
@@ -50,10 +50,13 @@ class Wasserstein:
     def __post_init__(self) -> None:
         if not isinstance(self.potentials, Potentials):
             raise InputError(f"potentials must be a dictionary of wgfode.potentials, got {self.potentials!r}")
-        object.__setattr__(self, "threshold", positive("threshold", self.threshold))
-        object.__setattr__(self, "power", positive_int("power", self.power))
-        object.__setattr__(self, "blend", positive("blend", self.blend))
-        object.__setattr__(self, "form", choice("form", self.form, ("auto", "dense", "matrix_free")))
+        settle(
+            self,
+            threshold=positive("threshold", self.threshold),
+            power=positive_int("power", self.power),
+            blend=positive("blend", self.blend),
+            form=choice("form", self.form, ("auto", "dense", "matrix_free")),
+        )
 
     def count(self, dim: int) -> int:
         """The number of potentials: 0 in 1-D, where P is the identity. `InputError` where `dim` does not fit."""

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 from scipy.stats import qmc
 
-from ..errors import InputError, positive, positive_int, whole
+from ..errors import InputError, positive, positive_int, settle, whole
 from ..references import Gaussian
 from ..references.base import EDGE, Reference
 from .base import Points
@@ -24,10 +24,9 @@ class _Drawn(Points):
     matched: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n", positive_int("n", self.n))
-        object.__setattr__(self, "seed", whole("seed", self.seed, 0))
+        settle(self, n=positive_int("n", self.n), seed=whole("seed", self.seed, 0))
         if self.resample_every is not None:
-            object.__setattr__(self, "resample_every", positive("resample_every", self.resample_every))
+            settle(self, resample_every=positive("resample_every", self.resample_every))
         if not isinstance(self.matched, bool):
             raise InputError(f"matched must be True or False, got {self.matched!r}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from ..errors import InputError, positive_int
+from ..errors import InputError, positive_int, settle
 from ..references import Gaussian
 from ..references.base import Reference
 from .base import LARGEST, Points
@@ -26,7 +26,7 @@ class GaussHermite(Points):
     random = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "order", positive_int("order", self.order))
+        settle(self, order=positive_int("order", self.order))
 
     def size(self, dim: int) -> int:
         return self.order ** positive_int("dim", dim)

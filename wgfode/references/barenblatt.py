@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from ..errors import InputError, positive, positive_int, real
+from ..errors import InputError, positive, positive_int, real, settle
 from .base import Reference, constant_like, vector
 
 Array = Any
@@ -43,15 +43,13 @@ class Barenblatt(Reference):
     _MARGIN = 1e-6  # samples keep (|x|/radius)² below 1 − _MARGIN, so that log ρ is finite in float32 too
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dim", positive_int("dim", self.dim))
-        object.__setattr__(self, "m", real("m", self.m))
-        object.__setattr__(self, "t", positive("t", self.t))
+        settle(self, dim=positive_int("dim", self.dim), m=real("m", self.m), t=positive("t", self.t))
         if not self.m > 1:
             raise InputError(f"m must be > 1, got {self.m}")
         centre = vector("centre", np.zeros(self.dim) if self.centre is None else self.centre)
         if centre.size != self.dim:
             raise InputError(f"centre must have shape ({self.dim},), got {centre.shape}")
-        object.__setattr__(self, "centre", centre)
+        settle(self, centre=centre)
 
     @property
     def p(self) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import qmc
 
-from ..errors import InputError, positive_int
+from ..errors import InputError, positive_int, settle
 from .base import Reference, finite
 
 Array = Any
@@ -45,8 +45,8 @@ class Custom(Reference):
         for name, function in functions.items():
             if not callable(function) and not (name == "score" and function is None):
                 raise InputError(f"{name} must be a function, got {function!r}")
-            object.__setattr__(self, f"_{name}", function)
-        object.__setattr__(self, "dim", positive_int("dim", dim))
+            settle(self, **{f"_{name}": function})
+        settle(self, dim=positive_int("dim", dim))
 
     def from_uniform(self, u: np.ndarray) -> np.ndarray:
         u = self._uniforms(u)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from ..errors import InputError, positive_int
+from ..errors import InputError, positive_int, settle
 from .base import Reference, constant_like, finite, vector
 
 Array = Any
@@ -50,8 +50,7 @@ class Gaussian(Reference):
         if not least > rounding:
             raise InputError(f"cov is singular, and the reference needs a density: {tail}")
         cov.setflags(write=False)
-        object.__setattr__(self, "mean", mean)
-        object.__setattr__(self, "cov", cov)
+        settle(self, mean=mean, cov=cov)
 
     @classmethod
     def standard(cls, dim: int) -> Gaussian:

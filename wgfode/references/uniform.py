@@ -10,7 +10,7 @@ import array_api_compat
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError
+from ..errors import InputError, settle
 from .base import Reference, constant_like, vector
 
 Array = Any
@@ -37,8 +37,7 @@ class Uniform(Reference):
         if not np.all(low < high):
             side = int(np.argmin(high - low))
             raise InputError(f"low must be < high, got low[{side}]={low[side]} and high[{side}]={high[side]}")
-        object.__setattr__(self, "low", low)
-        object.__setattr__(self, "high", high)
+        settle(self, low=low, high=high)
 
     @property
     def dim(self) -> int:  # type: ignore[override]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..errors import InputError, choice, positive, positive_int
+from ..errors import InputError, choice, positive, positive_int, settle
 
 EXPLICIT = ("Euler", "Midpoint", "Heun", "Bosh3", "Tsit5", "Dopri5", "Dopri8")
 """Methods that mean the same with either integrator; Euler, Midpoint and Heun need a `step_size` with torchdiffeq."""
@@ -36,8 +36,11 @@ class Method:
     """What the error of a step is measured in: the "parameters", or the "metric" ‖J δθ‖ (displaced mass)."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", choice("method", self.name, METHODS))
-        object.__setattr__(self, "error_norm", choice("error_norm", self.error_norm, ("parameters", "metric")))
+        settle(
+            self,
+            name=choice("method", self.name, METHODS),
+            error_norm=choice("error_norm", self.error_norm, ("parameters", "metric")),
+        )
         positive("rtol", self.rtol)
         positive("atol", self.atol)
         if self.step_size is not None:
