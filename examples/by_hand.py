@@ -29,7 +29,7 @@ flow = wgf.GradientFlow(
 def with_torchdiffeq():
     import torch
     import torchdiffeq
-    from wgfode.adapters.torchdiffeq.rhs import right_hand_side
+    from wgfode.adapters.torchdiffeq import right_hand_side
 
     f = right_hand_side(flow)
     t = torch.linspace(0, 0.5, 6, dtype=torch.float64)
@@ -42,7 +42,7 @@ def with_diffrax():
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    from wgfode.adapters.diffrax.rhs import right_hand_side
+    from wgfode.adapters.diffrax import right_hand_side
 
     f = right_hand_side(flow)
     solution = diffrax.diffeqsolve(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from wgfode.adapters.torchdiffeq.rhs import right_hand_side
+from wgfode.adapters.torchdiffeq import right_hand_side
 from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf

@@ -90,7 +90,7 @@ def test_functions_of_one_framework_are_checked_when_it_is_bound(framework: str)
 
 
 def test_a_failing_V_says_so() -> None:
-    from wgfode.adapters.torchdiffeq.rhs import right_hand_side
+    from wgfode.adapters.torchdiffeq import right_hand_side
 
     def broken(x):
         raise RuntimeError("no such file")

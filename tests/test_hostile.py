@@ -17,7 +17,7 @@ import pytest
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wgfode.adapters.torchdiffeq.rhs import right_hand_side
+from wgfode.adapters.torchdiffeq import right_hand_side
 from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf

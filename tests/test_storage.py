@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from wgfode.adapters.torchdiffeq.rhs import right_hand_side
+from wgfode.adapters.torchdiffeq import right_hand_side
 
 import wgfode as wgf
 from wgfode import storage

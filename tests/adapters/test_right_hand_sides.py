@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 import torchdiffeq
-from wgfode.adapters.diffrax import rhs as for_diffrax
-from wgfode.adapters.torchdiffeq import rhs as for_torch
+from wgfode.adapters import diffrax as for_diffrax
+from wgfode.adapters import torchdiffeq as for_torch
 from wgfode.adapters.torchdiffeq.tsit5 import Tsit5Solver
 
 import wgfode as wgf

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
-from wgfode.adapters.torchdiffeq.rhs import right_hand_side
+from wgfode.adapters.torchdiffeq import right_hand_side
 
 import wgfode as wgf
 from wgfode import storage

@@ -10,8 +10,8 @@ import lineax
 import numpy as np
 import pytest
 import torch
-from wgfode.adapters.diffrax import rhs as diffrax_adapter
-from wgfode.adapters.torchdiffeq import rhs as torch_adapter
+from wgfode.adapters import diffrax as diffrax_adapter
+from wgfode.adapters import torchdiffeq as torch_adapter
 from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
@@ -148,7 +148,7 @@ def test_diffrax_methods_with_our_root_finder(matrix_free: bool) -> None:
     rejected, theta = run(diffrax_adapter.implicit("Kvaerno5", linear_solver=inner))
     assert map_error(flow, exact, f.rhs, 1.0, theta) < 1e-6
     assert rejected < 10
-    # why there is one of our own; when this fails for a new diffrax, adapters/root_finder.py can go
+    # why there is one of our own; when this fails for a new diffrax, adapters/diffrax/root_finder.py can go
     theirs = diffrax.with_stepsize_controller_tols(diffrax.VeryChord)
     if matrix_free:
         with pytest.raises(TypeError):
@@ -230,7 +230,7 @@ def test_auto_goes_on_as_if_it_had_never_stopped(monkeypatch: pytest.MonkeyPatch
 
 
 def test_torch_odeint_and_its_guards() -> None:
-    from wgfode.adapters.torchdiffeq.rhs import odeint, right_hand_side
+    from wgfode.adapters.torchdiffeq import odeint, right_hand_side
 
     flow, exact = ornstein_uhlenbeck(100.0)
     f = right_hand_side(flow)
@@ -253,7 +253,7 @@ def test_torch_odeint_and_its_guards() -> None:
 
 
 def test_scipy_solver_of_torchdiffeq_cannot_fail_in_silence() -> None:
-    from wgfode.adapters.torchdiffeq.rhs import odeint, right_hand_side
+    from wgfode.adapters.torchdiffeq import odeint, right_hand_side
 
     flow, _ = ornstein_uhlenbeck(2.0)
     f = right_hand_side(flow)

@@ -174,7 +174,7 @@ def test_a_dead_psi_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     step = bilevel.BilevelStep(rhs)
     step.phi = 1e-6 * step.phi  # the small initialisation of the trap
     with pytest.raises(wgf.IntegrationError, match="ψ is dead"):
-        next(iter(bilevel.march(step, rhs, State(0.0, flow.map.initial()), np.array([0.1]),
+        next(iter(bilevel.in_equal_steps(step, rhs, State(0.0, flow.map.initial()), np.array([0.1]),
                                 Method("bilevel", step_size=0.1))))  # fmt: skip
 
 
