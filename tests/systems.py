@@ -29,9 +29,7 @@ def compiled(name: str, dtype: str, solver: Solver, tolerance: float, drop_targe
 
     def run(matrix: Any, target: Any, start: Any) -> Solution:
         problem = NormalProblem.from_matrix(backend, matrix, target)
-        if drop_target:
-            problem = problem.with_rhs(problem.rhs)
-        return solver.solve(problem, tolerance, start)
+        return solver.solve(solver.init(problem, tolerance), problem.rhs if drop_target else None, start)
 
     return backend, jit(run) if name == "jax" else run
 
@@ -71,7 +69,7 @@ def example(kind: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def shifted(solver: Solver, matrix: np.ndarray, target: np.ndarray):
     """(G + σ, b, σ) in numpy, independently of the solver."""
     gram = matrix.T @ matrix
-    sigma = 0.0 if isinstance(solver, Eigh | Auto) else solver.shift * np.trace(gram) / len(gram)
+    sigma = solver.shift * np.trace(gram) / len(gram) if solver.resolve(len(gram)).shifted else 0.0
     return gram + sigma * np.eye(len(gram)), matrix.T @ target, sigma
 
 

@@ -49,7 +49,7 @@ def test_jvp_vjp_and_jacobian(backend: Backend, solver: Any) -> None:
 
     def exact(theta: np.ndarray) -> np.ndarray:
         problem = rhs.problem(backend.asarray(theta), *points)
-        gram = backend.to_numpy(problem.gram) + float(sigma) * np.eye(len(theta))
+        gram = backend.to_numpy(problem.form_gram()) + float(sigma) * np.eye(len(theta))
         return -np.linalg.solve(gram, backend.to_numpy(problem.rhs))
 
     at, step = backend.to_numpy(theta), 1e-4

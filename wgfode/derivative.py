@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from .rhs import RightHandSide
-from .solvers.iterative import Krylov
-from .solvers.problem import NormalProblem
+from .solvers import NormalProblem
 
 Array = Any
 
@@ -31,17 +30,17 @@ class Linearization:
     def __init__(self, rhs: RightHandSide, theta: Array, z: Array, weights: Array):
         self.rhs, self.theta, self.z, self.weights = rhs, theta, z, weights
         self.problem: NormalProblem = rhs.problem(theta, z, weights)
-        rhs.solver.prepare(self.problem)
-        self.sigma = rhs.solver.sigma(self.problem)
+        self.state = rhs.solver.init(self.problem, rhs.tolerance)
+        self.sigma = self.state.sigma
 
     @cached_property
     def velocity(self) -> Array:
         """f(θ), (m,)."""
-        return -self.rhs.solver.solve(self.problem, self.rhs.tolerance).xi
+        return -self.rhs.solver.solve(self.state).xi
 
     def solve(self, y: Array) -> Array:
         """G⁺y, (m,), with the flow's own solver."""
-        return self.rhs.solver.solve(self.problem.with_rhs(y), self.rhs.tolerance).xi
+        return self.rhs.solver.solve(self.state, y).xi
 
     def force(self, theta: Array, k: Array) -> Array:
         """R(θ, k) = (G(θ) + σ)k + ∇F(θ), (m,); σ is that of this linearisation."""
@@ -70,7 +69,8 @@ class Linearization:
     def jacobian(self) -> Array:
         """Df(θ), (m, m): m solves with one G."""
         backend, columns = self.rhs.backend, self.force_matrix(self.velocity).T
-        if isinstance(self.rhs.solver, Krylov):  # the same equation, and who asks for (m, m) has room for G
-            gram = self.problem.gram + self.sigma * backend.asarray(np.eye(self.problem.size))
+        solver = self.rhs.solver
+        if solver.shifted and not solver.direct:  # the same equation, and who asks for (m, m) has room for G
+            gram = self.state.gram + self.sigma * backend.asarray(np.eye(self.problem.size))
             return -backend.xp.linalg.solve(gram, columns.T)
         return -backend.vmap(self.solve)(columns).T

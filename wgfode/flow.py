@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +11,10 @@ from .checks import Trial
 from .energies import Energy
 from .errors import InputError, choice, settle
 from .maps.base import Map
-from .metrics.relaxed import Relaxed
+from .metrics import Metric, Relaxed
 from .points import Points, Sobol
 from .references import Reference
-from .solvers import Auto
-from .solvers.problem import Solver
+from .solvers import Auto, Solver
 
 HELD_OUT = 1_000_003
 """Added to seeds of evaluation points, so that they share no stream with the driving points."""
@@ -44,18 +42,16 @@ class GradientFlow:
     energy: Energy
     reference: Reference
     points: Points = field(default_factory=lambda: Sobol(1024, seed=0, matched=True))
-    metric: Any = field(default_factory=Relaxed)
+    metric: Metric = field(default_factory=Relaxed)
     solver: Solver = field(default_factory=Auto)
     estimator: str = "velocity"
 
     def __post_init__(self) -> None:
         for name, kind in (("map", Map), ("energy", Energy), ("reference", Reference), ("points", Points),
-                           ("solver", Solver)):  # fmt: skip
+                           ("metric", Metric), ("solver", Solver)):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, kind):
                 raise InputError(f"{name} must be a wgfode {kind.__name__}, got {value!r}")
-        if isinstance(self.metric, type) or not hasattr(self.metric, "problem"):
-            raise InputError(f"metric must be Relaxed() or Wasserstein(potentials), got {self.metric!r}")
         settle(self, estimator=choice("estimator", self.estimator, ("velocity", "energy")))
         if self.map.dim != self.reference.dim:
             raise InputError(f"map has dimension {self.map.dim} and reference has dimension {self.reference.dim}")

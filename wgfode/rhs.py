@@ -12,7 +12,7 @@ from .backend.protocol import Backend
 from .checks import Trial
 from .flow import GradientFlow
 from .pushforward import Pushed, push
-from .solvers import Auto, NormalProblem, Solver
+from .solvers import NormalProblem, Solver
 from .tangent import Tangent
 
 Array = Any
@@ -43,8 +43,7 @@ class RightHandSide:
         self.tolerance = max(tolerance, floor)
         z, _ = self.points_of(0)
         rows, has_target = z.shape[0] * z.shape[1], flow.estimator == "velocity"
-        solver = flow.solver
-        self.solver: Solver = solver.pick(flow.size, rows, has_target) if isinstance(solver, Auto) else solver
+        self.solver: Solver = flow.solver.resolve(flow.size, rows, has_target)
         # the functions of this energy are now met with the framework's own arrays
         flow.energy.check(Trial(np.asarray(backend.to_numpy(z[:64]), float), backend.asarray, backend.to_numpy))
 
@@ -92,18 +91,19 @@ class RightHandSide:
         Differentiable in θ, by the implicit function theorem: G dξ = db − dG ξ.
         """
         problem = self.problem(theta, z, weights)
-        self.solver.prepare(problem)
-        sigma = self.backend.constant(self.solver.sigma(problem))
+        # here, not inside of the root: what is formed in a traced function is of no use outside of it
+        state = self.solver.init(problem, self.tolerance)
+        sigma = self.backend.constant(state.sigma)
 
         def solve() -> tuple[Array, tuple[Array, Array, Array]]:
-            solution = self.solver.solve(problem, self.tolerance)
+            solution = self.solver.solve(state)
             return solution.xi, (solution.relative_residual, solution.steps, solution.fallback + 0 * solution.steps)
 
-        def tangent_solve(_: Any, y: Array) -> Array:
-            return self.solver.solve(problem.with_rhs(y), self.tolerance).xi
-
         xi, (residual, steps, fallback) = self.backend.root(
-            lambda guess: -problem.residual(guess, sigma), solve, tangent_solve, self.backend.xp.zeros_like(theta)
+            lambda guess: -problem.residual(guess, sigma),
+            solve,
+            lambda _, y: self.solver.solve(state, y).xi,
+            self.backend.xp.zeros_like(theta),
         )
         return Evaluation(-xi, residual, steps, fallback)
 
@@ -123,28 +123,28 @@ class RightHandSide:
         }
 
         def defect(points: Array, rho: Pushed) -> tuple[Array, Array, Array]:
-            """|Jξ − g|², |Jξ|² and |g|² at points, each (N,)."""
-            moved = self.backend.jvp(lambda p: flow.map(p, points), theta, evaluation.velocity)[1]
+            """Jξ, g and Jξ − g at points, (N, d) each."""
+            moved = -self.backend.jvp(lambda p: flow.map(p, points), theta, evaluation.velocity)[1]
             g = self.driving_force(rho)
-            return xp.sum((moved + g) ** 2, axis=1), xp.sum(moved**2, axis=1), xp.sum(g**2, axis=1)
+            return moved, g, moved - g
+
+        def squares(field: Array) -> Array:
+            return xp.sum(field**2, axis=1)
 
         driving = self.pushed(theta, z, weights)
-        report["residual_in_sample"] = driving.mean(defect(z, driving)[0])
+        report["residual_in_sample"] = driving.mean(squares(defect(z, driving)[2]))
         dense = flow.map.has_density and flow.reference.has_density
         rho = push(self.backend, flow.map, flow.reference, theta, z_out, weights_out, density=dense)
-        squared, moved, force = defect(z_out, rho)
-        report["residual"], report["dissipation"], report["force"] = map(rho.mean, (squared, moved, force))
+        moved, g, missed = defect(z_out, rho)
+        report["residual"] = rho.mean(squares(missed))
+        report["dissipation"], report["force"] = rho.mean(squares(moved)), rho.mean(squares(g))
         # of a weighted mean of independent points; Sobol points do better
-        report["residual_error"] = xp.sqrt(xp.sum((weights_out * (squared - report["residual"])) ** 2))
+        report["residual_error"] = xp.sqrt(xp.sum((weights_out * (squares(missed) - report["residual"])) ** 2))
         report["x"] = rho.x
         if dense:
             report["log_density"] = rho.log_density
             report["min_jacobian"] = xp.min(rho.jacobian)
-        report |= flow.metric.diagnose(
-            Tangent(self.backend, flow.map, theta, z), weights,
-            Tangent(self.backend, flow.map, theta, z_out), weights_out,
-            -evaluation.velocity, self.driving_force(rho),
-        )  # fmt: skip
+        report |= flow.metric.diagnose(rho, missed, g, lambda: (Tangent(self.backend, flow.map, theta, z), weights))
         report["energy_term"] = xp.stack([c * term.value(rho) for c, term in flow.energy.terms])
         return report
 
@@ -160,9 +160,3 @@ class RightHandSide:
 
         compiled = self.backend.compile(smallest)
         return lambda theta: float(compiled(as_(theta)))
-
-    def explain(self, t: float, theta: np.ndarray, horizon: float = 0.0) -> str:
-        """What is not finite at θ or ahead of it: see `explain.explain`."""
-        from .monitor.fault import explain
-
-        return explain(self, t, theta, horizon)

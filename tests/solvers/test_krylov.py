@@ -64,7 +64,7 @@ def test_reported_residual_is_true(backend, solver, kind, start):
     if getattr(solver, "max_steps", None) == 3:  # too few, and said so
         assert steps == 3
         assert residual > 1e-6
-    elif isinstance(solver, MINRES | LSMR | Nystrom):
+    elif not solver.resolve(SIZE).direct:
         assert residual <= 1e-10
         assert 3 < steps <= 500
 
@@ -95,9 +95,9 @@ def test_minres_outside_of_the_range(backend):
     gram = matrix.T @ matrix
     kernel = np.linalg.svd(matrix)[2][-1]
     rhs = matrix.T @ target + 0.5 * kernel
-    problem = NormalProblem.from_matrix(backend, matrix, target).with_rhs(backend.asarray(rhs))
+    problem, solver = NormalProblem.from_matrix(backend, matrix, target), MINRES(shift=0)
     run = jit if backend.name == "jax" else lambda f: f
-    found = run(lambda: MINRES(shift=0).solve(problem, 1e-10))()
+    found = run(lambda: solver.solve(solver.init(problem, 1e-10), backend.asarray(rhs)))()
     xi = backend.to_numpy(found.xi)
     assert float(found.relative_residual) == pytest.approx(0.5 / np.linalg.norm(rhs), rel=1e-6)
     assert np.linalg.norm(gram @ (rhs - gram @ xi)) < 1e-6 * np.linalg.norm(rhs)
@@ -114,13 +114,19 @@ def test_lsmr_without_a_target_is_minres(backend):
 
 
 def test_lsmr_loses_fewer_digits_than_minres(backend):
-    """What LSMR is for: cond(A) = 1e5, and cond(G) = 1e10."""
-    rng = np.random.default_rng(0)
-    left, right = (np.linalg.qr(rng.standard_normal((rows, 12)))[0] for rows in (ROWS, 12))
-    matrix = left @ np.diag(np.logspace(0, -5, 12)) @ right.T
-    true = rng.standard_normal(12)
-    ours, theirs = (
-        relative_error(solve(backend, kind(shift=0), matrix, matrix @ true, 1e-13)[0], true) for kind in (LSMR, MINRES)
-    )
-    assert ours < 0.3 * theirs
-    assert ours < 1e-6
+    """What LSMR is for: cond(A) = 1e5, and cond(G) = 1e10.
+
+    The goal is below what can be reached. With one that can, the error is that of stopping there, up to cond(G) times
+    the goal for either solver, and which of the two stops the luckier way is a matter of the last bit.
+    """
+    errors = []
+    for seed in range(9):
+        rng = np.random.default_rng(seed)
+        left, right = (np.linalg.qr(rng.standard_normal((rows, 12)))[0] for rows in (ROWS, 12))
+        matrix = left @ np.diag(np.logspace(0, -5, 12)) @ right.T
+        true = rng.standard_normal(12)
+        found = [solve(backend, kind(shift=0), matrix, matrix @ true, 1e-15)[0] for kind in (LSMR, MINRES)]
+        errors.append([relative_error(xi, true) for xi in found])
+    ours, theirs = np.median(errors, axis=0)
+    assert ours < 0.03 * theirs
+    assert np.max(errors, axis=0)[0] < 1e-7

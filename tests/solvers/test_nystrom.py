@@ -28,7 +28,7 @@ def problem(backend, tail: float = 1e-4, tilt: float = 0.0) -> NormalProblem:
 def test_the_sketch_is_g_where_the_rank_is_enough(backend):
     it = problem(backend, tail=1e-9)
     U, values = map(backend.to_numpy, wgf.Nystrom(rank=30).sketch(it))
-    gram = backend.to_numpy(it.gram)
+    gram = backend.to_numpy(it.form_gram())
     np.testing.assert_allclose(U @ np.diag(values) @ U.T, gram, atol=1e-10 * np.linalg.norm(gram, 2))
     np.testing.assert_allclose(U.T @ U, np.eye(30), atol=1e-8)
     assert (np.diff(values) <= 0).all()
@@ -38,26 +38,28 @@ def test_it_undercuts_g(backend):
     """0 ≤ Nyström ≤ G, for any rank: the theorem that makes it a preconditioner."""
     it = problem(backend, tail=1.0)
     U, values = map(backend.to_numpy, wgf.Nystrom(rank=12).sketch(it))
-    left = backend.to_numpy(it.gram) - U @ np.diag(values) @ U.T
+    left = backend.to_numpy(it.form_gram()) - U @ np.diag(values) @ U.T
     assert values.min() >= 0
     assert np.linalg.eigvalsh(left).min() > -1e-10
 
 
 def test_only_what_was_missed_is_left_to_the_iteration(backend):
     it = problem(backend)
-    plain = MINRES(shift=1e-6).solve(it, 1e-10)
-    steps = [int(wgf.Nystrom(shift=1e-6, rank=rank).solve(problem(backend), 1e-10).steps) for rank in (5, 15, 25)]
+    solvers = [MINRES(shift=1e-6), *(wgf.Nystrom(shift=1e-6, rank=rank) for rank in (5, 15, 25))]
+    plain, *steps = [int(solver.solve(solver.init(it, 1e-10)).steps) for solver in solvers]
     assert steps[0] > steps[1] > steps[2]
-    assert steps[2] <= 3 < int(plain.steps)
+    assert steps[2] <= 3 < plain
 
 
 def test_a_sketch_of_a_near_g_will_do(backend):
     here, there = problem(backend), problem(backend, tilt=1e-3)
     solver = wgf.Nystrom(shift=1e-4, rank=25)
-    solver.prepare(here)
-    alone = solver.solve(problem(backend, tilt=1e-3), 1e-9)
-    borrowed = solver.solve(there.near(here), 1e-9)
-    assert there.__dict__["sketch"] is here.__dict__["sketch"]
+    known = solver.init(here, 1e-9)
+    alone = solver.solve(solver.init(there, 1e-9))
+    near = solver.init(there, 1e-9, near=known)
+    borrowed = solver.solve(near)
+    assert near.sketch is known.sketch
+    assert float(near.sigma) == float(solver.init(there, 1e-9).sigma) != float(known.sigma)
     assert int(borrowed.steps) <= int(alone.steps) + 10
     np.testing.assert_allclose(backend.to_numpy(borrowed.xi), backend.to_numpy(alone.xi), rtol=1e-6)
 
@@ -73,7 +75,8 @@ def test_more_columns_than_g_has_rank_bring_no_noise():
     rng = np.random.default_rng(0)
     matrix = rng.standard_normal((60, 15)) @ rng.standard_normal((15, 24))
     it = NormalProblem.from_matrix(backend, matrix, rng.standard_normal(60))
-    xi = backend.to_numpy(wgf.Nystrom(shift=1e-8, rank=24).solve(it, 1e-5).xi)
+    solver = wgf.Nystrom(shift=1e-8, rank=24)
+    xi = backend.to_numpy(solver.solve(solver.init(it, 1e-5)).xi)
     true = np.linalg.lstsq(matrix, backend.to_numpy(it.target), rcond=1e-6)[0]
     assert np.linalg.norm(xi - true) < 2e-3 * np.linalg.norm(true)
 

@@ -15,13 +15,17 @@ from wgfode.adapters import torchdiffeq as torch_adapter
 from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
-from wgfode.backend import Backend
+from wgfode.backend import Backend, load
 from wgfode.errors import InputError, IntegrationError
 from wgfode.problems import quadratic
 from wgfode.rhs import RightHandSide
+from wgfode.solvers import Solution, Solver
+from wgfode.solvers import State as SolverState
 from wgfode.solvers.gcr import empty_space, gcr
 from wgfode.stepping.adaptive import Stepper, integrate
+from wgfode.stepping.esdirk import ImplicitStep, Step
 from wgfode.stepping.methods import IMPLICIT, Method
+from wgfode.stepping.stage import StageEquation
 from wgfode.stepping.state import State
 from wgfode.stepping.tableau import TABLEAUS
 
@@ -266,6 +270,59 @@ def test_scipy_solver_of_torchdiffeq_cannot_fail_in_silence() -> None:
     t = torch.tensor([0.0, 0.1, 0.2, 0.3], dtype=torch.float64)
     with pytest.raises(IntegrationError, match="scipy_solver"):
         odeint(f, f.initial(), t, method="scipy_solver", options={"solver": "RK45"})
+
+
+class Dense(Solver):
+    """A user's own solver of (G + σ) ξ = b, with an absolute σ; it says that it is a shift."""
+
+    name, shifted, differentiable = "Dense", True, False
+
+    def __init__(self, sigma: float = 1e-4) -> None:
+        self.sigma, self.others = sigma, 0
+
+    def init(self, problem: Any, tolerance: float, near: Any = None) -> SolverState:
+        return SolverState(problem, problem.backend.asarray(self.sigma))
+
+    def solve(self, state: Any, b: Any = None, start: Any = None) -> Solution:
+        self.others += b is not None
+        problem, xp = state.problem, state.problem.backend.xp
+        b = problem.rhs if b is None else b
+        shifted = state.gram + state.sigma * problem.backend.asarray(np.eye(problem.size))
+        xi = xp.linalg.solve(shifted, b[:, None])[:, 0]
+        left = xp.linalg.vector_norm(problem.residual(xi, state.sigma, b)) / xp.linalg.vector_norm(b)
+        return Solution(xi, left, xp.zeros_like(left, dtype=xp.int32))
+
+
+@pytest.mark.parametrize(("name", "linear"), [("torch", "dense"), ("torch", "krylov"), ("jax", "krylov")])
+def test_a_shift_of_a_users_own_takes_the_fast_path(name: str, linear: str) -> None:
+    """M = G + σ + γh ∂_θR: no product with M solves for a b, as −γh Df = γh G⁺∂_θR would."""
+    backend, found = load(name), []
+    for solver in (Dense(), wgf.Cholesky(1e-12)):
+        flow, _ = ornstein_uhlenbeck(100.0, solver=solver)
+        rhs = RightHandSide(flow, backend, 1e-10)
+        step = ImplicitStep(StageEquation(rhs, linear), TABLEAUS["Kvaerno3"])
+        theta, points = backend.asarray(flow.map.initial() + 0.1), rhs.points_of(0)
+
+        def run(theta: Any, z: Any, weights: Any, step: Any = step) -> Any:
+            velocity, h = step.start(theta, z, weights), step.equation.rhs.backend.asarray(0.02)
+            xp = step.equation.rhs.backend.xp
+            return tuple(step(theta, velocity, h, z, weights, lambda v: 1e6 * xp.max(xp.abs(v))))
+
+        found.append(Step(*map(backend.to_numpy, backend.compile(run)(theta, *points))))
+        assert found[-1].converged
+        assert getattr(solver, "others", 0) == 0
+    np.testing.assert_allclose(found[0].theta, found[1].theta, atol=1e-3)
+    assert np.abs(found[0].theta - (flow.map.initial() + 0.1)).max() > 0.1
+
+
+def test_a_run_with_a_shift_of_a_users_own() -> None:
+    settings: dict[str, Any] = {"integrator": "torchdiffeq", "method": "Kvaerno5", "rtol": 1e-4, "atol": 1e-6,
+                                "evaluation": 64, "stiffness": False, "certificate": False}  # fmt: skip
+    runs = [wgf.solve(ornstein_uhlenbeck(1000.0, solver=solver)[0], [0.1], **settings)
+            for solver in (Dense(1e-9), wgf.Cholesky(1e-9))]  # fmt: skip
+    assert [run.attrs["status"] for run in runs] == ["completed"] * 2
+    np.testing.assert_allclose(runs[0].theta, runs[1].theta, atol=1e-6)
+    assert runs[0].attrs["accepted_steps"] == runs[1].attrs["accepted_steps"]
 
 
 def test_bad_input(caplog: pytest.LogCaptureFixture) -> None:

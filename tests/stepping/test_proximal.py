@@ -55,7 +55,7 @@ def test_the_step_solves_its_equation(backend: Any) -> None:
     begin = flow.map.initial()
     theta, evaluations = step(begin, h, 0.0, points)
     here, new = backend.asarray(begin), backend.asarray(theta)
-    gram = backend.to_numpy(rhs.problem(here, *points).gram)
+    gram = backend.to_numpy(rhs.problem(here, *points).form_gram())
     force = backend.to_numpy(step.gradient(new, new, *points))  # affine in θ: J is the same everywhere
     np.testing.assert_allclose(gram @ (theta - begin) + h * force, 0, atol=1e-4 * np.abs(h * force).max() + 1e-6)
     assert evaluations > 3

@@ -69,13 +69,17 @@ class JaxBackend:
     def compile(self, f: Callable[..., Any]) -> Callable[..., Any]:
         return jax.jit(f)
 
-    def cholesky_solve(
-        self, matrix: Array, rhs: Array, floor: Array, otherwise: Callable[[], Array]
-    ) -> tuple[Array, Any]:
+    def cholesky(
+        self, matrix: Array, floor: Array, otherwise: Callable[[], tuple[Array, Array]]
+    ) -> tuple[Callable[[Array], Array], Any]:
         factor = jnp.linalg.cholesky(matrix)  # NaN where it fails, and then no comparison holds
         sound = jnp.min(jnp.diagonal(factor)) ** 2 > floor
-        x = lax.cond(sound, lambda: jax.scipy.linalg.cho_solve((factor, True), rhs), otherwise)
-        return x, jnp.where(sound, 0, 1)
+        V, w = lax.cond(sound, lambda: (factor, jnp.diagonal(factor)), otherwise)
+
+        def solve(b: Array) -> Array:
+            return lax.cond(sound, lambda: jax.scipy.linalg.cho_solve((factor, True), b), lambda: V @ (w * (V.T @ b)))
+
+        return solve, jnp.where(sound, 0, 1)
 
     def factored(self, matrix: Array) -> Callable[[Array], Array]:
         factor = jax.scipy.linalg.lu_factor(matrix)

@@ -61,12 +61,13 @@ class Backend(Protocol):
     def compile(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """`f` made fast to call many times from outside: jitted, or free of an autograd graph."""
 
-    def cholesky_solve(
-        self, matrix: Array, rhs: Array, floor: Array, otherwise: Callable[[], Array]
-    ) -> tuple[Array, Any]:
-        """(x, 0) of `matrix` x = `rhs`, (m, m) and (m,), by a Cholesky factorisation of the symmetric `matrix`.
+    def cholesky(
+        self, matrix: Array, floor: Array, otherwise: Callable[[], tuple[Array, Array]]
+    ) -> tuple[Callable[[Array], Array], Any]:
+        """(`b ↦ matrix⁻¹ b`, 0), (m,) → (m,), by one Cholesky factorisation of the symmetric (m, m) `matrix`.
 
-        (`otherwise()`, 1) where the factorisation fails, or where one of its pivots is at most `floor`.
+        (`b ↦ V diag(w) Vᵀ b`, 1) with (V, w) = `otherwise()`, (m, m) and (m,), where the factorisation fails or one of
+        its pivots is at most `floor`.
         """
 
     def factored(self, matrix: Array) -> Callable[[Array], Array]:

@@ -65,13 +65,14 @@ class TorchBackend:
     def compile(self, f: Callable[..., Any]) -> Callable[..., Any]:
         return torch.no_grad()(f)
 
-    def cholesky_solve(
-        self, matrix: Array, rhs: Array, floor: Array, otherwise: Callable[[], Array]
-    ) -> tuple[Array, Any]:
+    def cholesky(
+        self, matrix: Array, floor: Array, otherwise: Callable[[], tuple[Array, Array]]
+    ) -> tuple[Callable[[Array], Array], Any]:
         factor, info = torch.linalg.cholesky_ex(matrix)
         if bool((info != 0) | (torch.min(torch.diagonal(factor)) ** 2 <= floor)):
-            return otherwise(), 1
-        return torch.cholesky_solve(rhs[:, None], factor)[:, 0], 0
+            V, w = otherwise()
+            return lambda b: V @ (w * (V.T @ b)), 1
+        return lambda b: torch.cholesky_solve(b[:, None], factor)[:, 0], 0
 
     def factored(self, matrix: Array) -> Callable[[Array], Array]:
         factor, pivots, _ = torch.linalg.lu_factor_ex(matrix)

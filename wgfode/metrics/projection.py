@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backend.protocol import Backend
 from ..potentials import Potentials
-from ..tangent import Tangent
+from ..tangent import BLOCK, Tangent
 
 Array = Any
 
@@ -42,6 +42,13 @@ class Projection:
     def coordinates(self, field: Array) -> Array:
         """Qᵀ√w v, (N, d) → (L,): |·|² is E[v·Pv]."""
         return self.basis.T @ (self.root * field).reshape(-1)
+
+    def mean_diagonal(self, tangent: Tangent) -> Array:
+        """trace(SᵀS)/m of S = Qᵀ√w J, 0-dim, a block of rows of S at a time."""
+        backend, shape, m = tangent.backend, tangent.z.shape, tangent.size
+        squared = backend.vmap(lambda q: self.xp.sum(tangent.adjoint(self.root * q.reshape(shape)) ** 2))
+        rows = max(1, BLOCK // max(m, int(np.prod(shape))))
+        return self.xp.sum(backend.by_rows(squared, self.basis.T, rows)) / m
 
     def pulled(self, tangent: Tangent) -> Array:
         """S = Qᵀ√w J, (L, m): SᵀS = G."""

@@ -6,6 +6,7 @@ P is a least-squares projection onto the gradients of a dictionary of potentials
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,17 +15,19 @@ import numpy as np
 from ..backend.protocol import Backend
 from ..errors import InputError, choice, positive, positive_int, settle
 from ..potentials import Potentials
+from ..pushforward import Pushed
 from ..solvers.auto import DENSE_SIZE
 from ..solvers.problem import GramProblem, NormalProblem
 from ..tangent import Tangent
+from .base import Metric
 from .projection import Projection
-from .relaxed import PROBES, Relaxed
+from .relaxed import Relaxed
 
 Array = Any
 
 
 @dataclass(frozen=True)
-class Wasserstein:
+class Wasserstein(Metric):
     """G: min_ξ E|P(Jξ) − g|², with P onto the gradients of `potentials`.
 
     What the dictionary does not see is free under G, and a map would drift there. Generalized
@@ -59,12 +62,12 @@ class Wasserstein:
         )
 
     def count(self, dim: int) -> int:
-        """The number of potentials: 0 in 1-D, where P is the identity. `InputError` where `dim` does not fit."""
+        """See `Metric.count`; 0 in 1-D, where P is the identity."""
         count = self.potentials.size(dim)
         return count if dim > 1 else 0
 
     def check(self, dim: int, points: int, what: str = "points") -> str | None:
-        """Raise `InputError` for a dictionary that does not fit; the warning of fewer `what` than potentials."""
+        """See `Metric.check`: the warning of fewer `what` than potentials."""
         count = self.count(dim)
         if count:
             self.potentials.check(dim, points, what)
@@ -80,7 +83,7 @@ class Wasserstein:
         return self.form == "dense" or (self.form == "auto" and size <= DENSE_SIZE)
 
     def problem(self, tangent: Tangent, weights: Array, g: Array, gradient: Array | None = None) -> NormalProblem:
-        """The linear problem whose solution ξ is −θ̇; arguments as in `Relaxed.problem`."""
+        """The linear problem whose solution ξ is −θ̇; arguments as in `Metric.problem`."""
         if tangent.z.shape[1] == 1:
             return Relaxed().problem(tangent, weights, g, gradient)
         project = Projection(tangent.backend, self.potentials, tangent.x, weights)
@@ -88,34 +91,42 @@ class Wasserstein:
         return pose(tangent, weights, project, g, gradient)
 
     def diagnose(
-        self, tangent: Tangent, weights: Array, held_out: Tangent, weights_out: Array, xi: Array, g_out: Array
+        self, held_out: Pushed, defect: Array, g: Array, driving: Callable[[], tuple[Tangent, Array]]
     ) -> dict[str, Array]:
-        """What the metric adds to the dataset, of the ξ really used and the held-out g (N, d):
+        """See `Metric.diagnose`:
 
         - `residual_projected` E|P(Jξ − g)|² ≤ `residual` E|Jξ − g|²: δ₀ as far as the dictionary sees, for g
           is a gradient;
         - `projection_error` E|g − Pg|²/E|g|²: a dictionary too poor shows here;
         - `metric_spectrum` w, largest first, of the driving points (the filter only).
         """
-        xp, mean = tangent.backend.xp, lambda squares: weights_out @ xp.sum(squares, axis=1)
-        defect = held_out.apply(xi) - g_out
-        size = mean(g_out**2)
-        safe = xp.where(size > 0, size, xp.ones_like(size))
-        if tangent.z.shape[1] == 1:
-            return {"residual_projected": mean(defect**2), "projection_error": 0 * size}
-        project = Projection(held_out.backend, self.potentials, held_out.x, weights_out)
+        backend, xp = held_out.backend, held_out.backend.xp
+
+        def size(field: Array) -> Array:
+            return held_out.mean(xp.sum(field**2, axis=1))
+
+        if g.shape[1] == 1:
+            return {"residual_projected": size(defect), "projection_error": 0 * size(g)}
+        project = Projection(backend, self.potentials, held_out.x, held_out.weights)
+        force = size(g)
         report = {
-            "residual_projected": mean(project(defect) ** 2),
-            "projection_error": mean((g_out - project(g_out)) ** 2) / safe,
+            "residual_projected": size(project(defect)),
+            "projection_error": size(g - project(g)) / xp.where(force > 0, force, xp.ones_like(force)),
         }
+        tangent, weights = driving()
         if self.dense(tangent.size):
-            project = Projection(tangent.backend, self.potentials, tangent.x, weights)
-            S, H = project.pulled(tangent), shifted(xp, tangent.backend, tangent.gram(weights))
-            K = S @ xp.linalg.solve(H, S.T)
-            finite = xp.all(xp.isfinite(K))  # LAPACK may raise on NaN
-            w = xp.linalg.eigvalsh(xp.where(finite, 0.5 * (K + K.T), xp.zeros_like(K)))
-            report["metric_spectrum"] = xp.flip(xp.where(finite, w, xp.full_like(w, float("nan"))), axis=(0,))
+            report["metric_spectrum"] = self.spectrum(tangent, weights)
         return report
+
+    def spectrum(self, tangent: Tangent, weights: Array) -> Array:
+        """The eigenvalues w of K = S H⁻¹ Sᵀ, (L,), largest first; NaN where K is not finite."""
+        xp = tangent.backend.xp
+        project = Projection(tangent.backend, self.potentials, tangent.x, weights)
+        S, H = project.pulled(tangent), shifted(xp, tangent.backend, tangent.gram(weights))
+        K = S @ xp.linalg.solve(H, S.T)
+        finite = xp.all(xp.isfinite(K))  # LAPACK may raise on NaN
+        w = xp.linalg.eigvalsh(xp.where(finite, 0.5 * (K + K.T), xp.zeros_like(K)))
+        return xp.flip(xp.where(finite, w, xp.full_like(w, float("nan"))), axis=(0,))
 
     def _filtered(
         self, tangent: Tangent, weights: Array, project: Projection, g: Array, gradient: Array | None
@@ -166,11 +177,9 @@ class Wasserstein:
 
         target = None if gradient is not None else both(g)
         rows = project.basis.shape[0] + project.basis.shape[1]
-        signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(PROBES, rows))
 
         def mean_diagonal() -> Array:
-            pulled = backend.vmap(adjoint)(backend.asarray(signs))
-            return xp.mean(xp.sum(pulled**2, axis=1)) / tangent.size
+            return project.mean_diagonal(tangent) + self.blend * tangent.mean_diagonal(weights)
 
         def gram() -> Array:
             S = project.pulled(tangent)
@@ -182,7 +191,7 @@ class Wasserstein:
             apply=lambda xi: both(tangent.apply(xi)),
             adjoint=adjoint,
             form_gram=gram,
-            estimate_mean_diagonal=mean_diagonal,
+            mean_diagonal=mean_diagonal,
             target=target,
             rows=rows,
         )

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ..rhs import RightHandSide
-from ..solvers.iterative import Krylov
 
 log = logging.getLogger("wgfode")
 
@@ -72,17 +71,15 @@ class Warnings:
                     "at t=%.4g the Gram matrix is singular to rounding, and %s gave way to the smooth filter of Eigh "
                     "(linear residual %.3g); the dataset counts how often", time, solver.name, residual,
                 )  # fmt: skip
-        if not isinstance(solver, Krylov):
-            return
-        goal = self.rhs.tolerance if solver.rtol is None else solver.rtol
-        if not residual <= SLACK * goal:
+        goal = solver.goal(self.rhs.tolerance)
+        if goal is not None and not residual <= SLACK * goal:
             self.stagnations += 1
             if self.stagnations == 1:
                 log.warning(
                     "at t=%.4g %s stagnated: relative residual %.3g after %d steps, where %.3g was asked. "
-                    "A larger shift (now %g), more steps (max_steps) or a looser rtol help; "
+                    "A larger shift, more steps (max_steps) or a looser rtol help (now %r); "
                     "w2_bound has the error inside",
-                    time, solver.name, residual, int(reading["linear_steps"]), goal, solver.shift,
+                    time, solver.name, residual, int(reading["linear_steps"]), goal, solver,
                 )  # fmt: skip
 
     def attributes(self) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .base import Solution, Solver, State
 from .cholesky import Cholesky
 from .eigh import Eigh
 from .lsmr import LSMR
 from .minres import MINRES
-from .problem import NormalProblem, Solution, Solver
+from .problem import NormalProblem
 
 Array = Any
 
@@ -25,13 +26,13 @@ DENSE_WORK = 1e11
 class Auto(Solver):
     """Eigh for few unknowns, Cholesky for some thousand, beyond them LSMR, or MINRES where only b is known.
 
-    The choice depends on shapes alone: it is the same along a run, and known before it (`pick`).
+    The choice depends on shapes alone: it is the same along a run, and known before it (`resolve`).
     """
 
     name = "Auto"
 
-    def pick(self, size: int, rows: int | None = None, has_target: bool = True) -> Solver:
-        """The solver for m = `size` unknowns and n = `rows` equations (None: not known), by its `name`."""
+    def resolve(self, size: int, rows: int | None = None, has_target: bool = True) -> Solver:
+        """See `Solver.resolve`: the solver picked, by its `name`."""
         affordable = rows is None or rows * size**2 <= DENSE_WORK
         if size <= EIGH_SIZE and affordable:
             return Eigh()
@@ -39,16 +40,13 @@ class Auto(Solver):
             return Cholesky()
         return LSMR() if has_target else MINRES()
 
-    def _picked(self, problem: NormalProblem) -> Solver:
-        return self.pick(problem.size, problem.rows, problem.target is not None)
+    def _resolved(self, problem: NormalProblem) -> Solver:
+        return self.resolve(problem.size, problem.rows, problem.target is not None)
 
-    def prepare(self, problem: NormalProblem) -> None:
-        self._picked(problem).prepare(problem)
+    def init(self, problem: NormalProblem, tolerance: float, near: State | None = None) -> State:
+        """See `Solver.init`: the state of the solver that is picked."""
+        return self._resolved(problem).init(problem, tolerance, near)
 
-    def sigma(self, problem: NormalProblem) -> Array:
-        """The σ of the solver that is picked, 0-dim."""
-        return self._picked(problem).sigma(problem)
-
-    def solve(self, problem: NormalProblem, tolerance: float, start: Array | None = None) -> Solution:
+    def solve(self, state: State, b: Array | None = None, start: Array | None = None) -> Solution:
         """See `Solver.solve`."""
-        return self._picked(problem).solve(problem, tolerance, start)
+        return self._resolved(state.problem).solve(state, b, start)

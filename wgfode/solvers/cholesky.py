@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..arrays import like
-from .eigh import Eigh, filtered
-from .problem import NormalProblem, Solution, Solver, checked_shift
+from .direct import DenseState, Direct
+from .eigh import Eigh, spectral_filter
+from .problem import NormalProblem
 
 Array = Any
 
 
 @dataclass(frozen=True)
-class Cholesky(Solver):
+class Cholesky(Direct):
     """(G + σ) ξ = b by a Cholesky factorisation, σ = `shift` × the mean diagonal of G.
 
     Where G + σ is not positive definite to rounding (the factorisation fails, or a pivot is at most m·ε
@@ -27,27 +28,20 @@ class Cholesky(Solver):
 
     shift: float = 1e-9
     name = "Cholesky"
+    shifted = True
 
-    def __post_init__(self) -> None:
-        checked_shift(self.shift)
-
-    def prepare(self, problem: NormalProblem) -> None:
-        _ = problem.gram, problem.mean_diagonal
-
-    def sigma(self, problem: NormalProblem) -> Array:
-        """`shift` × the mean diagonal of the dense G, exact, 0-dim."""
-        self.prepare(problem)
-        return self.shift * problem.mean_diagonal
-
-    def solve(self, problem: NormalProblem, tolerance: float, start: Array | None = None) -> Solution:
-        """See `Solver.solve`; `tolerance` and `start` play no part."""
-        xp, sigma, gram = problem.backend.xp, self.sigma(problem), problem.gram
-        identity = like(np.eye(problem.size), gram)
-        xi, fallback = problem.backend.cholesky_solve(
-            gram + sigma * identity,
-            problem.rhs,
-            floor=problem.size * float(xp.finfo(gram.dtype).eps) * problem.mean_diagonal,
-            otherwise=lambda: filtered(problem, max(self.shift, Eigh.shift)),
+    def init(self, problem: NormalProblem, tolerance: float, near: DenseState | None = None) -> DenseState:
+        """The factor of G + σ; `tolerance` and `near` play no part."""
+        backend, xp, gram = problem.backend, problem.backend.xp, problem.form_gram()
+        mean = xp.mean(xp.linalg.diagonal(gram))
+        sigma = self.shift * mean
+        inverse, fallback = backend.cholesky(
+            gram + sigma * backend.asarray(np.eye(problem.size)),
+            floor=problem.size * float(xp.finfo(gram.dtype).eps) * mean,
+            otherwise=lambda: spectral_filter(xp, gram, max(self.shift, Eigh.shift) * mean),
         )
-        relative = problem.relative(problem.residual(xi, sigma))
-        return Solution(xi, relative, xp.zeros_like(relative, dtype=xp.int32), fallback)
+        return DenseState(problem, sigma, gram, inverse, fallback)
+
+    def preconditioner(self, state: DenseState) -> Callable[[Array], Array]:
+        """(G + σ)⁻¹ itself."""
+        return state.inverse

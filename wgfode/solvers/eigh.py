@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .problem import NormalProblem, Solution, Solver, checked_shift
+from .direct import DenseState, Direct
+from .problem import NormalProblem
 
 Array = Any
 
 
 @dataclass(frozen=True)
-class Eigh(Solver):
+class Eigh(Direct):
     """ξ = Σ f(λᵢ)/λᵢ vᵢvᵢᵀb over the eigenpairs of G, with f(λ) = 1/(1 + (σ/λ)⁶).
 
     σ = `shift` × the mean diagonal of G, and not below the rounding level m·ε·λ_max of the eigenvalues. The
@@ -20,40 +21,29 @@ class Eigh(Solver):
     reject half of its steps. It is the filter of M. Medvidović and D. Sels, "Variational quantum dynamics of
     two-dimensional rotor models", arXiv:2212.11289.
 
-    Raises `InputError` where `shift` is negative or not finite.
+    The equation that is solved is G ξ = b, on the part of b that the filter lets through: what f removes of b is
+    residual. Raises `InputError` where `shift` is negative or not finite.
     """
 
     shift: float = 1e-8
     name = "Eigh"
 
-    def __post_init__(self) -> None:
-        checked_shift(self.shift)
-
-    def prepare(self, problem: NormalProblem) -> None:
-        _ = problem.gram, problem.mean_diagonal
-
-    def sigma(self, problem: NormalProblem) -> Array:
-        """0: a filter solves G ξ = b on the part of b that it lets through, and adds no shift to G."""
-        return 0 * problem.mean_diagonal
-
-    def solve(self, problem: NormalProblem, tolerance: float, start: Array | None = None) -> Solution:
-        """See `Solver.solve`; `tolerance` and `start` play no part. What f removes of b is residual."""
-        self.prepare(problem)
-        xi = filtered(problem, self.shift)
-        relative = problem.relative(problem.residual(xi))
-        return Solution(xi, relative, problem.backend.xp.zeros_like(relative, dtype=problem.backend.xp.int32))
+    def init(self, problem: NormalProblem, tolerance: float, near: DenseState | None = None) -> DenseState:
+        """The filtered eigenpairs of G; `tolerance` and `near` play no part."""
+        xp, gram = problem.backend.xp, problem.form_gram()
+        mean = xp.mean(xp.linalg.diagonal(gram))
+        vectors, inverse = spectral_filter(xp, gram, self.shift * mean)
+        return DenseState(problem, 0 * mean, gram, lambda b: vectors @ (inverse * (vectors.T @ b)))
 
 
-def filtered(problem: NormalProblem, shift: float) -> Array:
-    """Σ f(λᵢ)/λᵢ vᵢvᵢᵀb, (m,), with σ = `shift` × the mean diagonal; NaN where G is not finite."""
-    xp, gram = problem.backend.xp, problem.gram
+def spectral_filter(xp: Any, gram: Array, sigma: Array) -> tuple[Array, Array]:
+    """The eigenvectors vᵢ (m, m) and f(λᵢ)/λᵢ (m,) of G; NaN where G is not finite."""
     # a LAPACK call may raise on NaN, where an integrator would rather reject the step
     finite = xp.all(xp.isfinite(gram))
     values, vectors = xp.linalg.eigh(xp.where(finite, gram, xp.zeros_like(gram)))
-    rounding = problem.size * float(xp.finfo(gram.dtype).eps) * xp.max(values)
-    inverse = inverse_filter(xp, values, xp.maximum(shift * problem.mean_diagonal, rounding))
-    xi = vectors @ (inverse * (vectors.T @ problem.rhs))
-    return xp.where(finite, xi, xp.full_like(xi, float("nan")))
+    rounding = gram.shape[0] * float(xp.finfo(gram.dtype).eps) * xp.max(values)
+    inverse = inverse_filter(xp, values, xp.maximum(sigma, rounding))
+    return vectors, xp.where(finite, inverse, xp.full_like(inverse, float("nan")))
 
 
 def inverse_filter(xp: Any, values: Array, sigma: Array) -> Array:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
 from ..errors import InputError, positive_int, real
-from .problem import NormalProblem, Solution, Solver, checked_shift
+from .base import Solution, Solver, State, checked_shift
+from .problem import NormalProblem, relative
 
 Array = Any
 
@@ -16,12 +17,21 @@ ROUNDING = 10
 """The smallest relative residual to aim at, in rounding units of the dtype."""
 
 
+@dataclass(frozen=True)
+class KrylovState(State):
+    """What is known of G without forming it."""
+
+    mean_diagonal: Array
+    """trace(G)/m, 0-dim."""
+    rtol: float
+    """The relative residual to reach."""
+
+
 class Pass(NamedTuple):
     """Where a run of a recurrence begins, and where it has to end."""
 
-    problem: NormalProblem
-    sigma: Array
-    """σ, 0-dim."""
+    target: Array | None
+    """y, (n,), where it is known."""
     xi: Array
     """ξ, (m,)."""
     residual: Array
@@ -34,11 +44,14 @@ class Pass(NamedTuple):
     """Most iterations in all."""
 
 
+K = TypeVar("K", bound=KrylovState)
+
+
 @dataclass(frozen=True)
-class Krylov(Solver):
+class Krylov(Solver[K]):
     """A matrix-free solver of (G + σ) ξ = b, σ = `shift` × the mean diagonal of G.
 
-    It stops at |b − (G+σ)ξ| ≤ `rtol` |b| (None: the `tolerance` given to `solve`), or after `max_steps`
+    It stops at |b − (G+σ)ξ| ≤ `rtol` |b| (None: the `tolerance` given to `init`), or after `max_steps`
     iterations (None: 10 m, at least 500 and at most 10000). A recurrence only estimates its residual, so
     the true one is computed when it claims to be done, and the iteration restarted from there, at most
     twice, where that is still too large. A residual below its own rounding error is not pursued: what lies
@@ -50,6 +63,7 @@ class Krylov(Solver):
     rtol: float | None = None
     max_steps: int | None = None
     shift: float = 1e-8
+    shifted = True
 
     def __post_init__(self) -> None:
         checked_shift(self.shift)
@@ -58,30 +72,36 @@ class Krylov(Solver):
         if self.max_steps is not None:
             positive_int("max_steps", self.max_steps)
 
-    def prepare(self, problem: NormalProblem) -> None:
-        _ = problem.mean_diagonal
+    def goal(self, tolerance: float) -> float:
+        """See `Solver.goal`."""
+        return tolerance if self.rtol is None else self.rtol
 
-    def sigma(self, problem: NormalProblem) -> Array:
-        """`shift` × the mean diagonal of G (an estimate of it where G is not formed), 0-dim."""
-        return self.shift * problem.mean_diagonal
+    def loosened(self, rtol: float) -> Krylov[K]:
+        """See `Solver.loosened`."""
+        return replace(self, rtol=max(self.rtol or 0.0, rtol))
 
-    def solve(self, problem: NormalProblem, tolerance: float, start: Array | None = None) -> Solution:
+    def known(self, problem: NormalProblem, tolerance: float) -> KrylovState:
+        """What every one of them knows."""
+        mean = problem.mean_diagonal()
+        return KrylovState(problem, self.shift * mean, mean, self.goal(tolerance))
+
+    def solve(self, state: K, b: Array | None = None, start: Array | None = None) -> Solution:
         """See `Solver.solve`. Raises `InputError` where `start` is not (m,)."""
-        xp, rhs, sigma = problem.backend.xp, problem.rhs, self.sigma(problem)
+        problem, sigma, xp = state.problem, state.sigma, state.problem.backend.xp
+        rhs, target = (problem.rhs, problem.target) if b is None else (b, None)
         if start is not None and tuple(start.shape) != tuple(rhs.shape):
             raise InputError(f"start must have shape {tuple(rhs.shape)}, got {tuple(start.shape)}")
-        rtol = tolerance if self.rtol is None else self.rtol
-        goal = max(rtol, ROUNDING * rounding_unit(xp, rhs)) * norm(xp, rhs)
+        goal = max(state.rtol, ROUNDING * rounding_unit(xp, rhs)) * norm(xp, rhs)
         budget = self.max_steps or min(max(10 * problem.size, 500), 10_000)
 
-        def proceed(state: tuple) -> Array:
-            _, residual, steps, passes = state
+        def proceed(now: tuple) -> Array:
+            _, residual, steps, passes = now
             return (norm(xp, residual) > goal) & (steps < budget) & (passes < PASSES)
 
-        def one_pass(state: tuple) -> tuple:
-            xi, residual, steps, passes = state
-            new_xi, steps = self.iterate(Pass(problem, sigma, xi, residual, goal, steps, budget))
-            new_residual = problem.residual(new_xi, sigma)
+        def one_pass(now: tuple) -> tuple:
+            xi, residual, steps, passes = now
+            new_xi, steps = self.iterate(state, Pass(target, xi, residual, goal, steps, budget))
+            new_residual = problem.residual(new_xi, sigma, rhs)
             # a pass that does not help is dropped and is the last; one that ends in NaN is not hidden
             worse = norm(xp, new_residual) >= norm(xp, residual)
             return (
@@ -93,12 +113,12 @@ class Krylov(Solver):
 
         # 0·b rather than zeros: a right-hand side that is not finite must not give the ξ of an equilibrium
         xi = 0 * rhs if start is None else start + 0 * rhs
-        residual = rhs if start is None else problem.residual(xi, sigma)
+        residual = rhs if start is None else problem.residual(xi, sigma, rhs)
         none = xp.zeros_like(goal, dtype=xp.int32)
         xi, residual, steps, _ = problem.backend.while_loop(proceed, one_pass, (xi, residual, none, none))
-        return Solution(xi, problem.relative(residual), steps)
+        return Solution(xi, relative(xp, residual, rhs), steps)
 
-    def iterate(self, begin: Pass) -> tuple[Array, Array]:
+    def iterate(self, state: K, begin: Pass) -> tuple[Array, Array]:
         """One run of the recurrence: (the new ξ, all steps).
 
         It ends where the recurrence puts |b − (G+σ)ξ| at or below `goal` or below the rounding error of

@@ -6,36 +6,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .iterative import Krylov, Pass, divide, norm, rounding_unit
+from .base import Solution
+from .iterative import Krylov, KrylovState, Pass, divide, norm, rounding_unit
 from .minres import MINRES
-from .problem import NormalProblem, Solution
+from .problem import NormalProblem
 
 Array = Any
 
 
 @dataclass(frozen=True)
-class LSMR(Krylov):
+class LSMR(Krylov[KrylovState]):
     """min_ξ |Aξ − y|² + σ|ξ|² by LSMR on K = [A; √σ], matrix-free; see `Krylov` for the settings.
 
     In exact arithmetic it is MINRES on the normal equations, but it never squares the condition of A. With a
-    singular G, `shift` = 0 and no `start` it gives the solution of least norm. Where `problem.target` is
-    None it solves (G + σ) ξ = b by MINRES.
+    singular G, `shift` = 0 and no `start` it gives the solution of least norm. Where only b is known it
+    solves (G + σ) ξ = b by MINRES.
     """
 
     name = "LSMR"
     needs_target = True
 
-    def solve(self, problem: NormalProblem, tolerance: float, start: Array | None = None) -> Solution:
-        """See `Solver.solve`. Raises `InputError` where `start` is not (m,)."""
-        if problem.target is None:
-            return MINRES(self.rtol, self.max_steps, self.shift).solve(problem, tolerance, start)
-        return super().solve(problem, tolerance, start)
+    def init(self, problem: NormalProblem, tolerance: float, near: KrylovState | None = None) -> KrylovState:
+        """See `Solver.init`: σ and the goal."""
+        return self.known(problem, tolerance)
 
-    def iterate(self, begin: Pass) -> tuple[Array, Array]:
-        problem, _, xi, _, goal, steps, budget = begin
-        xp = problem.backend.xp
+    def solve(self, state: KrylovState, b: Array | None = None, start: Array | None = None) -> Solution:
+        """See `Solver.solve`. Raises `InputError` where `start` is not (m,)."""
+        if b is not None or state.problem.target is None:
+            return MINRES(self.rtol, self.max_steps, self.shift).solve(state, b, start)
+        return super().solve(state, b, start)
+
+    def iterate(self, known: KrylovState, begin: Pass) -> tuple[Array, Array]:
+        target, xi, _, goal, steps, budget = begin
+        problem, xp = known.problem, known.problem.backend.xp
         unit = rounding_unit(xp, xi)
-        root = self.shift**0.5 * xp.sqrt(problem.mean_diagonal)  # √σ, with a derivative at shift = 0
+        root = self.shift**0.5 * xp.sqrt(known.mean_diagonal)  # √σ, with a derivative at shift = 0
 
         # Vectors of the range of K are pairs. The explicit second half, instead of the paper's λ, is what
         # lets the iteration start anywhere: K(ξ + d) ≈ (y, 0) is K d ≈ (y − Aξ, −√σ ξ)
@@ -74,8 +79,8 @@ class LSMR(Krylov):
             vectors = (v, *u, alpha, alpha_bar)
             return steps + 1, x, zeta_bar, size, *vectors, rho, rho_bar, c_bar, s_bar, h, h_bar
 
-        length = norm(xp, problem.target)  # the rounding error of b − AᵀAξ is some ε |A| |y|
-        u, beta = normalized(problem.target - problem.apply(xi), -root * xi)
+        length = norm(xp, target)  # the rounding error of b − AᵀAξ is some ε |A| |y|
+        u, beta = normalized(target - problem.apply(xi), -root * xi)
         w = problem.adjoint(u[0]) + root * u[1]
         alpha = norm(xp, w)
         v, one = divide(xp, w, alpha), xp.ones_like(alpha)

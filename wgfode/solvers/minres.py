@@ -6,13 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .iterative import Krylov, Pass, divide, norm, rounding_unit
+from .iterative import Krylov, KrylovState, Pass, divide, norm, rounding_unit
+from .problem import NormalProblem
 
 Array = Any
 
 
 @dataclass(frozen=True)
-class MINRES(Krylov):
+class MINRES(Krylov[KrylovState]):
     """(G + σ) ξ = b by MINRES, matrix-free; see `Krylov` for the settings.
 
     With a singular G, `shift` = 0, no `start` and b in the range of G it gives the solution of least norm.
@@ -21,9 +22,13 @@ class MINRES(Krylov):
 
     name = "MINRES"
 
-    def iterate(self, begin: Pass) -> tuple[Array, Array]:
-        problem, sigma, xi, residual, goal, steps, budget = begin
-        xp = problem.backend.xp
+    def init(self, problem: NormalProblem, tolerance: float, near: KrylovState | None = None) -> KrylovState:
+        """See `Solver.init`: σ and the goal."""
+        return self.known(problem, tolerance)
+
+    def iterate(self, known: KrylovState, begin: Pass) -> tuple[Array, Array]:
+        _, xi, residual, goal, steps, budget = begin
+        problem, sigma, xp = known.problem, known.sigma, known.problem.backend.xp
         unit = rounding_unit(xp, xi)
 
         def proceed(state: tuple) -> Array:

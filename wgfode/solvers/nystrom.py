@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import positive_int
-from .iterative import Krylov, Pass, divide, norm, rounding_unit
+from .iterative import Krylov, KrylovState, Pass, divide, norm, rounding_unit
 from .problem import NormalProblem
 
 Array = Any
@@ -19,7 +20,15 @@ COLUMNS = 2**23
 
 
 @dataclass(frozen=True)
-class Nystrom(Krylov):
+class SketchedState(KrylovState):
+    """What is known of G, with a low-rank approximation of it or of a G near by."""
+
+    sketch: tuple[Array, Array]
+    """(U, λ), see `Nystrom.sketch`."""
+
+
+@dataclass(frozen=True)
+class Nystrom(Krylov[SketchedState]):
     """(G + σ) ξ = b by conjugate gradients, matrix-free; see `Krylov` for the other settings.
 
     The preconditioner is that of Z. Frangella, J. A. Tropp & M. Udell, "Randomized Nyström
@@ -37,17 +46,14 @@ class Nystrom(Krylov):
         super().__post_init__()
         positive_int("rank", self.rank)
 
-    def prepare(self, problem: NormalProblem) -> None:
-        _ = problem.mean_diagonal
-        self.sketch(problem)
+    def init(self, problem: NormalProblem, tolerance: float, near: SketchedState | None = None) -> SketchedState:
+        """σ, the goal and a sketch of G, or that of `near`."""
+        known = self.known(problem, tolerance)
+        sketch = self.sketch(problem) if near is None else near.sketch
+        return SketchedState(**vars(known), sketch=sketch)
 
     def sketch(self, problem: NormalProblem) -> tuple[Array, Array]:
-        """(U, λ) with G ≈ U diag(λ) Uᵀ, (m, r) and (r,), λ descending; kept on the problem."""
-        if "sketch" not in problem.__dict__:
-            problem.__dict__["sketch"] = self._drawn(problem)
-        return problem.__dict__["sketch"]
-
-    def _drawn(self, problem: NormalProblem) -> tuple[Array, Array]:
+        """(U, λ) with G ≈ U diag(λ) Uᵀ, (m, r) and (r,), λ descending."""
         backend, xp, m = problem.backend, problem.backend.xp, problem.size
         rank = min(self.rank, m)
         test = backend.asarray(_test_matrix(m, rank))
@@ -63,11 +69,9 @@ class Nystrom(Krylov):
         U, singular, _ = xp.linalg.svd((images @ vectors) * root, full_matrices=False)
         return U, singular**2
 
-    def preconditioner(self, problem: NormalProblem) -> Any:
+    def preconditioner(self, state: SketchedState) -> Callable[[Array], Array]:
         """v ↦ P⁻¹v, (m,) → (m,): near a multiple of (G + σ)⁻¹."""
-        U, values = self.sketch(problem)
-        sigma = self.sigma(problem)
-        xp = problem.backend.xp
+        (U, values), sigma, xp = state.sketch, state.sigma, state.problem.backend.xp
         # the eigenvalue of all that U does not hold. Below √ε of the largest one the cancellation in v − UUᵀv
         # would put noise into the kernel of G
         least = xp.maximum(values[-1] + sigma, rounding_unit(xp, values) ** 0.5 * values[0])
@@ -75,10 +79,10 @@ class Nystrom(Krylov):
         excess = xp.where(values[0] > 0, excess, xp.zeros_like(excess))
         return lambda v: v + U @ (excess * (U.T @ v))
 
-    def iterate(self, begin: Pass) -> tuple[Array, Array]:
-        problem, sigma, xi, residual, goal, steps, budget = begin
-        xp = problem.backend.xp
-        precondition = self.preconditioner(problem)
+    def iterate(self, known: SketchedState, begin: Pass) -> tuple[Array, Array]:
+        _, xi, residual, goal, steps, budget = begin
+        problem, sigma, xp = known.problem, known.sigma, known.problem.backend.xp
+        precondition = self.preconditioner(known)
 
         def proceed(state: tuple) -> Array:
             steps, _, r, _, _, gain = state

@@ -20,7 +20,6 @@ from scipy.sparse.linalg import LinearOperator, gmres
 
 from ..errors import IntegrationError
 from ..rhs import RightHandSide
-from ..solvers import Cholesky, Eigh
 from ..tangent import Tangent
 from .fixed import integrate as in_equal_steps
 from .methods import Method
@@ -41,7 +40,7 @@ class ProximalStep:
 
     def __init__(self, rhs: RightHandSide):
         self.rhs = rhs
-        self.direct = isinstance(rhs.solver, Cholesky | Eigh)
+        self.direct = rhs.solver.direct
         self.tolerance = max(NEWTON_TOLERANCE, 100 * float(np.finfo(rhs.backend.dtype).eps))
         compile_ = rhs.backend.compile
         self._gradient = compile_(self.gradient)
@@ -51,7 +50,7 @@ class ProximalStep:
         self._start = compile_(self.start)
         self._solve = compile_(
             lambda theta, v, z, weights: (
-                self.rhs.solver.solve(rhs.problem(theta, z, weights).with_rhs(v), rhs.tolerance).xi
+                rhs.solver.solve(rhs.solver.init(rhs.problem(theta, z, weights), rhs.tolerance), v).xi
             )
         )
 
@@ -73,9 +72,9 @@ class ProximalStep:
         problem = rhs.problem(theta, z, weights)
         if not self.direct:
             return problem.rhs, problem.rhs[:0]
-        rhs.solver.prepare(problem)
+        state = rhs.solver.init(problem, rhs.tolerance)
         identity = rhs.backend.asarray(np.eye(problem.size))
-        inverse = rhs.backend.vmap(lambda e: rhs.solver.solve(problem.with_rhs(e), rhs.tolerance).xi)(identity)
+        inverse = rhs.backend.vmap(lambda e: rhs.solver.solve(state, e).xi)(identity)
         return problem.rhs, inverse
 
     def __call__(self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array]) -> tuple[np.ndarray, int]:

@@ -15,7 +15,7 @@ and the two linear problems are solved one after the other, never one inside the
     M δ = (G + σ)(k̂ − k)      a factorisation, or a Krylov method on products with M
 
 This is Newton's method on k − f(θ_b + γhk) = 0, with the system multiplied by G + σ, so that no product with M
-contains a solve. With a solver that is no shift (a spectral filter, or a user's own) M = I − γh Df is formed.
+contains a solve. With a solver that is no shift (a spectral filter) M = I − γh Df is formed.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ import numpy as np
 from ..derivative import Linearization
 from ..errors import InputError, choice
 from ..rhs import RightHandSide
-from ..solvers import Cholesky, Nystrom
-from ..solvers.iterative import Krylov
 
 Array = Any
 
@@ -48,10 +46,10 @@ class StageEquation:
 
     def __init__(self, rhs: RightHandSide, linear: str = "auto"):
         self.rhs = rhs
-        self.shifted = isinstance(rhs.solver, Cholesky | Krylov)
+        self.shifted = rhs.solver.shifted
         linear = choice("linear", linear, ("auto", "dense", "krylov"))
         self.dense = linear == "dense" or (linear == "auto" and rhs.flow.size <= DENSE)
-        if not self.shifted and not getattr(rhs.solver, "differentiable", True):
+        if not self.shifted and not rhs.solver.differentiable:
             raise InputError(
                 f"solver {rhs.solver!r} is not differentiable, and an implicit method needs the derivative of "
                 "the right-hand side: use Cholesky, Eigh, MINRES, LSMR, Nystrom or Auto, or an explicit method"
@@ -68,8 +66,8 @@ class StageEquation:
 
     def defect(self, here: Linearization, theta: Array, k: Array) -> Array:
         """k − f(θ), (m,): what is to vanish."""
-        problem = self.rhs.problem(theta, here.z, here.weights).near(here.problem)
-        return k + self.rhs.solver.solve(problem, self.rhs.tolerance, start=-k).xi
+        solver, problem = self.rhs.solver, self.rhs.problem(theta, here.z, here.weights)
+        return k + solver.solve(solver.init(problem, self.rhs.tolerance, near=here.state), start=-k).xi
 
     def product(self, here: Linearization, k: Array, step: Array) -> Callable[[Array], Array]:
         """v ↦ M v at θ of `here` and k, with `step` = γh."""
@@ -88,15 +86,10 @@ class StageEquation:
         identity = backend.asarray(np.eye(here.problem.size))
         if not self.shifted:
             return backend.factored(identity - step * here.jacobian())
-        gram = here.problem.gram + here.sigma * identity
+        gram = here.state.gram + here.sigma * identity
         solve = backend.factored(gram + step * here.force_matrix(k))
         return lambda v: solve(gram @ v)
 
     def preconditioner(self, here: Linearization) -> Callable[[Array], Array]:
         """For M in the Krylov method: (G + σ)⁻¹, as far as the flow's solver knows it without an iteration."""
-        if isinstance(self.rhs.solver, Nystrom):
-            return self.rhs.solver.preconditioner(here.problem)
-        if not isinstance(self.rhs.solver, Cholesky):
-            return lambda v: v
-        identity = self.rhs.backend.asarray(np.eye(here.problem.size))
-        return self.rhs.backend.factored(here.problem.gram + here.sigma * identity)
+        return self.rhs.solver.preconditioner(here.state)

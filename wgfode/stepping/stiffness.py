@@ -10,7 +10,6 @@ import numpy as np
 
 from ..derivative import Linearization
 from ..rhs import RightHandSide
-from ..solvers.iterative import Krylov
 from .methods import EXPLICIT, Method
 from .stage import DENSE
 from .state import State
@@ -35,10 +34,7 @@ class SpectralRadius:
     """ρ(Df(θ)) by power iteration with one `jvp` an iteration, each call from the last one's direction."""
 
     def __init__(self, rhs: RightHandSide):
-        solver = rhs.solver
-        if isinstance(solver, Krylov):
-            solver = replace(solver, rtol=max(solver.rtol or 0.0, ROUGH))
-        rhs = self.rhs = RightHandSide(replace(rhs.flow, solver=solver), rhs.backend, ROUGH)
+        rhs = self.rhs = RightHandSide(replace(rhs.flow, solver=rhs.solver.loosened(ROUGH)), rhs.backend, ROUGH)
         self.forget()
         xp, loop = rhs.backend.xp, rhs.backend.while_loop
 
