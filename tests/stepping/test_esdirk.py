@@ -293,36 +293,41 @@ class Dense(Solver):
         return Solution(xi, left, xp.zeros_like(left, dtype=xp.int32))
 
 
+def one_step(name: str, linear: str, solver: Solver) -> Step:
+    """A step of an implicit method, away from the start, as numpy."""
+    backend = load(name)
+    flow, _ = ornstein_uhlenbeck(100.0, solver=solver)
+    rhs = RightHandSide(flow, backend, 1e-10)
+    step = ImplicitStep(StageEquation(rhs, linear), TABLEAUS["Kvaerno3"])
+
+    def run(theta: Any, h: Any, z: Any, weights: Any) -> Any:
+        velocity, xp = step.start(theta, z, weights), backend.xp
+        return tuple(step(theta, velocity, h, z, weights, lambda v: 1e4 * xp.max(xp.abs(v))))
+
+    arguments = map(backend.asarray, (flow.map.initial() + 0.1, 0.01))
+    return Step(*map(backend.to_numpy, backend.compile(run)(*arguments, *rhs.points_of(0))))
+
+
 @pytest.mark.parametrize(("name", "linear"), [("torch", "dense"), ("torch", "krylov"), ("jax", "krylov")])
 def test_a_shift_of_a_users_own_takes_the_fast_path(name: str, linear: str) -> None:
     """M = G + σ + γh ∂_θR: no product with M solves for a b, as −γh Df = γh G⁺∂_θR would."""
-    backend, found = load(name), []
-    for solver in (Dense(), wgf.Cholesky(1e-12)):
-        flow, _ = ornstein_uhlenbeck(100.0, solver=solver)
-        rhs = RightHandSide(flow, backend, 1e-10)
-        step = ImplicitStep(StageEquation(rhs, linear), TABLEAUS["Kvaerno3"])
-        theta, points = backend.asarray(flow.map.initial() + 0.1), rhs.points_of(0)
-
-        def run(theta: Any, z: Any, weights: Any, step: Any = step) -> Any:
-            velocity, h = step.start(theta, z, weights), step.equation.rhs.backend.asarray(0.02)
-            xp = step.equation.rhs.backend.xp
-            return tuple(step(theta, velocity, h, z, weights, lambda v: 1e6 * xp.max(xp.abs(v))))
-
-        found.append(Step(*map(backend.to_numpy, backend.compile(run)(theta, *points))))
-        assert found[-1].converged
-        assert getattr(solver, "others", 0) == 0
-    np.testing.assert_allclose(found[0].theta, found[1].theta, atol=1e-3)
-    assert np.abs(found[0].theta - (flow.map.initial() + 0.1)).max() > 0.1
+    solver = Dense()
+    ours, theirs = one_step(name, linear, solver), one_step("torch", "dense", wgf.Cholesky(1e-12))
+    assert solver.others == 0
+    assert ours.converged
+    assert theirs.converged
+    np.testing.assert_allclose(ours.theta, theirs.theta, atol=1e-3)
 
 
 def test_a_run_with_a_shift_of_a_users_own() -> None:
-    settings: dict[str, Any] = {"integrator": "torchdiffeq", "method": "Kvaerno5", "rtol": 1e-4, "atol": 1e-6,
+    settings: dict[str, Any] = {"integrator": "torchdiffeq", "method": "Kvaerno5", "rtol": 1e-3, "atol": 1e-4,
                                 "evaluation": 64, "stiffness": False, "certificate": False}  # fmt: skip
-    runs = [wgf.solve(ornstein_uhlenbeck(1000.0, solver=solver)[0], [0.1], **settings)
-            for solver in (Dense(1e-9), wgf.Cholesky(1e-9))]  # fmt: skip
+    solver = Dense(1e-9)
+    runs = [wgf.solve(ornstein_uhlenbeck(100.0, solver=one)[0], [0.02], **settings)
+            for one in (solver, wgf.Cholesky(1e-9))]  # fmt: skip
     assert [run.attrs["status"] for run in runs] == ["completed"] * 2
+    assert solver.others == 0
     np.testing.assert_allclose(runs[0].theta, runs[1].theta, atol=1e-6)
-    assert runs[0].attrs["accepted_steps"] == runs[1].attrs["accepted_steps"]
 
 
 def test_bad_input(caplog: pytest.LogCaptureFixture) -> None:
