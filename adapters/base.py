@@ -50,7 +50,7 @@ class AdaptedRightHandSide:
         if np.shape(theta) != (self.rhs.flow.size,):
             raise InputError(
                 f"theta must hold the m={self.rhs.flow.size} parameters of {self.rhs.flow.map!r}, shape "
-                f"({self.rhs.flow.size},), got shape {np.shape(theta)}"
+                f"({self.rhs.flow.size},), got shape {tuple(np.shape(theta))}"
             )
         return theta
 
