@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backend import load
 from ..dataset import build
+from ..errors import InputError
 from ..pushforward import push
-from ..rhs import RightHandSide
+from ..rhs import Evaluation, RightHandSide
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,13 +31,32 @@ class AdaptedRightHandSide:
         """Set `rhs` and compile its functions; called once by an adapter."""
         self.rhs = rhs
         compile_ = rhs.backend.compile
-        self._evaluate = compile_(rhs.evaluate)
+        self.evaluate = compile_(rhs.evaluate)
         self.diagnose = compile_(rhs.diagnose)
         self._map = compile_(lambda theta, z: rhs.flow.map(theta, z))
         self._log_density = compile_(self._log_density_of)
         self.moved = compile_(
             lambda theta, z, direction: rhs.backend.jvp(lambda p: rhs.flow.map(p, z), theta, direction)[1]
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it was made of: compiled functions do not travel. (A device travels by name.)"""
+        rhs, device = self.rhs, self.rhs.backend.device
+        device = device if device is None else getattr(device, "platform", str(device))
+        return _rebuilt, (type(self), rhs.flow, rhs.backend.name, rhs.backend.dtype, device, rhs.tolerance)
+
+    def checked(self, theta: Array) -> Array:
+        """`theta`, or `InputError` where it is not the (m,) parameters of the map."""
+        if np.shape(theta) != (self.rhs.flow.size,):
+            raise InputError(
+                f"theta must hold the m={self.rhs.flow.size} parameters of {self.rhs.flow.map!r}, shape "
+                f"({self.rhs.flow.size},), got shape {tuple(np.shape(theta))}"
+            )
+        return theta
+
+    def at(self, t: float, theta: Array) -> Evaluation:
+        """The right-hand side at θ (m,), driven by the points of time t."""
+        return self.evaluate(theta, *self.rhs.points_of(self.rhs.flow.points.segment(float(t))))
 
     def _log_density_of(self, theta: Array, z: Array) -> Array:
         rhs = self.rhs
@@ -54,19 +75,18 @@ class AdaptedRightHandSide:
     def pushforward(self, theta: Array, z: Any) -> Array:
         """T_θ(z), (N, d) → (N, d)."""
         as_ = self.rhs.backend.asarray
-        return self._map(as_(theta), as_(z))
+        return self._map(self.checked(as_(theta)), as_(z))
 
     def log_density(self, theta: Array, z: Any) -> Array:
         """log ρ_θ at T_θ(z), (N, d) → (N,)."""
         as_ = self.rhs.backend.asarray
-        return self._log_density(as_(theta), as_(z))
+        return self._log_density(self.checked(as_(theta)), as_(z))
 
     def velocity(self, theta: Array, z: Any, t: float = 0.0) -> Array:
         """The velocity J(θ)θ̇ of the images of z, (N, d) → (N, d), with θ̇ from the points of time t."""
         as_ = self.rhs.backend.asarray
-        theta = as_(theta)
-        evaluation = self._evaluate(theta, *self.rhs.points_of(self.rhs.flow.points.segment(t)))
-        return self.moved(theta, as_(z), evaluation.velocity)
+        theta = self.checked(as_(theta))
+        return self.moved(theta, as_(z), self.at(t, theta).velocity)
 
     def diagnostics(self, t: float, theta: Array, evaluation: int = 4096, seed: int = 0) -> dict[str, np.ndarray]:
         """Everything the dataset holds of one time, as numpy arrays, from `evaluation` held-out points."""
@@ -74,7 +94,7 @@ class AdaptedRightHandSide:
         as_ = rhs.backend.asarray
         held_out = [as_(part) for part in rhs.flow.held_out(evaluation, seed)]
         driving = rhs.points_of(rhs.flow.points.segment(float(t)))
-        report = self.diagnose(as_(theta), *driving, *held_out)
+        report = self.diagnose(self.checked(as_(theta)), *driving, *held_out)
         return {name: rhs.backend.to_numpy(value) for name, value in report.items()}
 
     def dataset(
@@ -87,3 +107,7 @@ class AdaptedRightHandSide:
         parameters = np.stack([to_numpy(rhs.backend.asarray(theta)) for theta in thetas])
         held_out = rhs.flow.held_out(evaluation, seed)
         return build(rhs, np.asarray(times, float), parameters, rows, held_out, {"evaluation_seed": seed} | attributes)
+
+
+def _rebuilt(kind: type, flow: Any, backend: str, dtype: str, device: str | None, tolerance: float) -> Any:
+    return kind(RightHandSide(flow, load(backend, dtype, device), tolerance))

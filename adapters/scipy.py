@@ -6,7 +6,6 @@ evaluations; here it comes from the implicit function theorem (`wgfode.derivativ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +13,10 @@ import scipy.integrate
 
 from ..backend import load
 from ..derivative import Linearization
-from ..errors import InputError, IntegrationError, choice
+from ..errors import InputError, IntegrationError, Reason, choice
 from ..flow import GradientFlow
 from ..rhs import RightHandSide
+from ..stepping.integrator import Failure
 from ..stepping.methods import SCIPY, Method
 from ..stepping.state import State
 from .base import AdaptedRightHandSide
@@ -36,19 +36,18 @@ class ScipyRightHandSide(AdaptedRightHandSide):
         self.evaluations = self.jacobians = 0
         self._jacobian = rhs.backend.compile(lambda theta, z, w: Linearization(rhs, theta, z, w).jacobian())
 
-    def _points(self, t: float) -> tuple[Any, Any]:
-        return self.rhs.points_of(self.rhs.flow.points.segment(t))
-
     def __call__(self, t: float, theta: np.ndarray) -> np.ndarray:
         self.evaluations += 1
         backend = self.rhs.backend
-        velocity = self._evaluate(backend.asarray(theta), *self._points(t)).velocity
+        velocity = self.at(t, backend.asarray(self.checked(theta))).velocity
         return np.asarray(backend.to_numpy(velocity), dtype=float)
 
     def jacobian(self, t: float, theta: np.ndarray) -> np.ndarray:
         self.jacobians += 1
-        backend = self.rhs.backend
-        return np.asarray(backend.to_numpy(self._jacobian(backend.asarray(theta), *self._points(t))), dtype=float)
+        rhs = self.rhs
+        points = rhs.points_of(rhs.flow.points.segment(float(t)))
+        jacobian = self._jacobian(rhs.backend.asarray(self.checked(theta)), *points)
+        return np.asarray(rhs.backend.to_numpy(jacobian), dtype=float)
 
     def to_dataset(self, solution: Any, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
         """The dataset of what `solve_ivp` returned."""
@@ -91,49 +90,50 @@ def solve_ivp(
     if not solution.success:
         raise IntegrationError(reached, f"scipy's {method} failed: {solution.message}")
     if not good.all():
-        raise IntegrationError(reached, "the parameters are not finite")
+        raise IntegrationError(reached, "the parameters are not finite", Reason.not_finite)
     return solution
 
 
-CHUNK = 64
-"""Steps between reports. A multistep method starts anew after each, so that a run can be resumed there."""
+class ScipySteps:
+    """scipy's `method` as a `wgfode.stepping.integrator.Integrator`; its rejected steps are not known.
 
-
-def integrate(f: ScipyRightHandSide, state: State, stops: np.ndarray, method: Method) -> Iterator[State]:
-    """Integrate from `state` through the times `stops`, yielding a state every few steps and at each stop.
-
-    Raises `IntegrationError` where scipy fails or `method.max_steps` is reached, after yielding the last good state.
+    Raises `InputError` for a method that is not scipy's, fixed steps or another error norm.
     """
-    if method.name not in SCIPY:
-        raise InputError(f"method {method.name!r} is not available with scipy (known: {', '.join(SCIPY)})")
-    if method.step_size is not None:
-        raise InputError(f"method {method.name!r} is adaptive: give rtol and atol, no step_size")
-    if method.error_norm != "parameters":
-        raise InputError("scipy's error norm is fixed: error_norm='metric' needs diffrax or torchdiffeq")
-    kind = getattr(scipy.integrate, method.name)
-    for stop in map(float, stops):
-        while state.time < stop:
-            before, reason = f.evaluations, ""
-            knots: list[Any] = []
-            first = None if state.step is None else min(state.step, stop - state.time)
-            solver = kind(f, state.time, state.theta, stop, jac=f.jacobian,
-                          rtol=method.rtol, atol=method.atol, first_step=first)  # fmt: skip
-            while solver.status == "running" and len(knots) < CHUNK and not reason:
-                message = solver.step()
-                if solver.status == "failed" or not np.isfinite(solver.y).all():
-                    reason = f"scipy's {method.name} failed: {message or 'the parameters are not finite'}"
-                    break
+
+    chunk = 64
+    """A multistep method begins anew after each."""
+
+    def __init__(self, f: ScipyRightHandSide, method: Method):
+        if method.name not in SCIPY:
+            raise InputError(f"method {method.name!r} is not available with scipy (known: {', '.join(SCIPY)})")
+        if method.step_size is not None:
+            raise InputError(f"method {method.name!r} is adaptive: give rtol and atol, no step_size")
+        if method.error_norm != "parameters":
+            raise InputError("scipy's error norm is fixed: error_norm='metric' needs diffrax or torchdiffeq")
+        self.f, self.method = f, method
+        self.kind = getattr(scipy.integrate, method.name)
+
+    def advance(self, state: State, stop: float, limit: int) -> tuple[State, Failure | None]:
+        f, method, failure = self.f, self.method, None
+        before, knots = f.evaluations, [(state.time, state.theta)]
+        first = None if state.step is None else min(state.step, stop - state.time)
+        solver = self.kind(f, state.time, state.theta, stop, jac=f.jacobian,
+                           rtol=method.rtol, atol=method.atol, first_step=first)  # fmt: skip
+        while solver.status == "running" and len(knots) <= limit and failure is None:
+            message = solver.step()
+            if solver.status == "failed":
+                failure = Failure(Reason.failed, f"scipy's {method.name} failed: {message}")
+            elif not np.isfinite(solver.y).all():
+                failure = Failure(Reason.not_finite, f"scipy's {method.name} failed: the parameters are not finite")
+            else:
                 knots.append((float(solver.t), np.array(solver.y)))
-                if state.accepted + len(knots) >= method.max_steps and solver.t < stops[-1]:
-                    reason = f"max_steps={method.max_steps} was reached"
-            if knots:
-                time, theta = knots[-1]
-                step = getattr(solver, "h_abs", solver.step_size)
-                state = State(
-                    time=time, theta=theta, step=float(step) if step else None,
-                    accepted=state.accepted + len(knots), rejected=state.rejected,
-                    evaluations=state.evaluations + f.evaluations - before, knots=tuple(knots[:-1]),
-                )  # fmt: skip
-                yield state
-            if reason:
-                raise IntegrationError(state.time, reason)
+        time, theta = knots[-1]
+        step = getattr(solver, "h_abs", solver.step_size)
+        return State(
+            time=time, theta=theta, step=float(step) if step else None,
+            accepted=state.accepted + len(knots) - 1, rejected=state.rejected,
+            evaluations=state.evaluations + f.evaluations - before, knots=tuple(knots[1:-1]),
+        ), failure  # fmt: skip
+
+
+integrator = ScipySteps

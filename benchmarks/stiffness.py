@@ -15,14 +15,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from wgfode.adapters.diffrax import rhs as diffrax_adapter
-from wgfode.adapters.torchdiffeq import rhs as torch_adapter
+from wgfode.adapters import diffrax as diffrax_adapter
+from wgfode.adapters import torchdiffeq as torch_adapter
 from wgfode.validation import exact as exact_solutions
 from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
 from wgfode.problems import double_well_potential, quadratic
-from wgfode.stepping.adaptive import Stepper
+from wgfode.stepping.adaptive import ImplicitSteps, Stepper
+from wgfode.stepping.integrator import states
 from wgfode.stepping.methods import Method
 from wgfode.stepping.state import State
 
@@ -50,7 +51,7 @@ def run(
     stops = np.array([end * 1e-6, end])
     last, begin, how = start, time.perf_counter(), "completed"
     try:
-        for state in adapter.integrate(f, start, stops, method):
+        for state in states(adapter.integrator(f, method), start, stops, method.max_steps):
             if last is start and warm:  # the first stop is there to compile
                 begin = time.perf_counter()
             last = state
@@ -120,7 +121,6 @@ def planar(fast: bool) -> None:
 
 def implicit_by_hand(flow: wgf.GradientFlow, end: float, method: Method, linear: str) -> tuple[State, float, str, Any]:
     """A run on jax with `linear` ("dense" or "krylov") forced, compiled beforehand."""
-    from wgfode.stepping import adaptive as march
     from wgfode.stepping import stage
 
     f = diffrax_adapter.right_hand_side(flow, tolerance=1e-6)
@@ -129,7 +129,7 @@ def implicit_by_hand(flow: wgf.GradientFlow, end: float, method: Method, linear:
         last = State(0.0, np.asarray(f.initial()))
         begin, how = time.perf_counter(), "completed"
         try:
-            for state in march.integrate(f.rhs, last, np.array([end * 1e-6, end]), method):
+            for state in states(ImplicitSteps(f.rhs, method), last, np.array([end * 1e-6, end]), method.max_steps):
                 if last.time == 0:
                     begin = time.perf_counter()
                 last = state

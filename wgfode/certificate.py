@@ -17,7 +17,7 @@ standard error is carried along.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ class Certificate:
     def __init__(self, held_out: HeldOut, convexity: float, initial_error: float, rtol: float, atol: float):
         self.held_out, self.convexity, self.rtol, self.atol = held_out, convexity, rtol, atol
         self.bound, self.error, self.integrator, self.quadrature = initial_error, 0.0, 0.0, 0.0
+        self.outputs: list[tuple[float, float, float]] = []
         self._knots: list[tuple[float, np.ndarray]] = []
         self._readings: list[tuple[int, Reading]] = []  # of the knots up to the last settling, with their segment
 
@@ -65,11 +66,13 @@ class Certificate:
         ahead = self._knots[-1][0]
         self._knots += [knot for knot in (*state.knots, (state.time, state.theta)) if knot[0] > ahead]
 
-    def settle(self) -> list[tuple[float, Reading]]:
+    def settle(self, outputs: Sequence[float] = ()) -> list[tuple[float, Reading]]:
         """Advance the bound to the last state; all since the last settling lies in one segment of points.
 
+        `outputs` are times since then, for which `outputs` will hold the bound, its error and its integrator's part.
         Returns (t, reading) of the accepted steps since then.
         """
+        self.outputs = [(self.bound, self.error, self.integrator)] * len(outputs)
         if self._done == len(self._knots) - 1:
             return []
         segment = self.held_out.segment(self._knots[self._done][0])
@@ -80,7 +83,8 @@ class Certificate:
         if len(known) != begin + 1:
             known = []
         readings = known + [self.held_out(theta, segment) for _, theta in knots[len(known) :]]
-        new = self._advance(knots, readings, begin, segment)
+        upto = self._advance(knots, readings, begin, segment)
+        new, self.outputs = upto(knots[-1][0]), [upto(t)[:3] for t in outputs]
         kept = min(len(knots), KEEP)
         # at once: Ctrl-C must not come between
         (self.bound, self.error, self.integrator, self.quadrature), self._knots, self._done, self._readings = (
@@ -90,8 +94,8 @@ class Certificate:
 
     def _advance(
         self, knots: list[tuple[float, np.ndarray]], readings: list[Reading], begin: int, segment: int
-    ) -> tuple[float, float, float, float]:
-        """(bound, error, integrator, quadrature) at the last knot, from those at the knot `begin`."""
+    ) -> Callable[[float], tuple[float, float, float, float]]:
+        """t ↦ (bound, error, integrator, quadrature) at t, from those at the knot `begin`."""
         times = np.array([t for t, _ in knots])
         velocities = np.array([reading["velocity"] for reading in readings], float)
         rates = np.array([rate(reading) for reading in readings[begin:]])
@@ -102,7 +106,7 @@ class Certificate:
 
         old = decay(span[0]) * np.array([self.bound, self.error, self.integrator, self.quadrature])
         middles, widths = (span[1:] + span[:-1]) / 2, np.diff(span)
-        integral, error, slips = np.full(2, np.nan), np.nan, np.full(len(middles), np.nan)
+        upto, error, slips = (lambda t: np.full(2, np.nan)), np.nan, np.full(len(middles), np.nan)
         if np.isfinite(rates).all() and np.isfinite(velocities).all():
             path = Interpolant(times, np.array([theta for _, theta in knots], float), velocities)
 
@@ -119,15 +123,21 @@ class Certificate:
             values = np.empty((len(nodes), 2))
             values[::2], values[1::2] = rates, halfway
             if np.isfinite(values).all():
-                integral, error = integrate(
+                upto, error = integrate(
                     nodes, values, decay, sample, lambda e: self.atol + self.rtol * (old[0] + e), LEVELS
                 )
-        # the error ε of a step spreads over it as a bump 6ε s(1−s)/h, whose height in the middle tells ε
-        steps = SAFETY * float(np.sum(2 / 3 * widths * decay(middles) * slips))
-        if np.isfinite(self.bound) and not np.isfinite(integral[0] + steps):
+
+        def at(t: float) -> tuple[float, float, float, float]:
+            # the error ε of a step spreads over it as a bump 6ε s(1−s)/h, whose height in the middle tells ε
+            s = np.clip((t - span[:-1]) / widths, 0, 1)
+            steps = SAFETY * float(np.sum(2 / 3 * s**2 * (3 - 2 * s) * widths * decay(middles) * slips))
+            integral = upto(t)
+            new = (old + np.array([integral[0] + steps, integral[1], steps, error])) / decay(t)
+            return tuple(map(float, new))  # type: ignore[return-value]
+
+        if np.isfinite(self.bound) and not np.isfinite(at(times[-1])[0]):
             log.warning("no bound after t=%.6g: the residual on held-out points is not finite", span[0])
-        e, u, s, q = old + np.array([integral[0] + steps, integral[1], steps, error])
-        return float(e), float(u), float(s), float(q)
+        return at
 
     @property
     def knots(self) -> list[tuple[float, np.ndarray]]:

@@ -6,6 +6,7 @@ Every message names the argument, what came and what was expected.
 from __future__ import annotations
 
 import difflib
+import enum
 import operator
 from collections.abc import Iterable
 from typing import Any
@@ -23,13 +24,33 @@ class MissingDependencyError(WgfodeError, ImportError):
     """A framework is not installed; the message names the extra that brings it."""
 
 
-class IntegrationError(WgfodeError, RuntimeError):
-    """A run stopped before its last time. `time` is where, `reason` is why."""
+class Reason(enum.Enum):
+    """Why a run stopped before its last time."""
 
-    def __init__(self, time: float, reason: str):
-        super().__init__(f"stopped at t={time:.6g} because {reason}")
-        self.time = time
-        self.reason = reason
+    step_vanished = "step vanished"
+    """The adaptive step size fell below what the time resolves."""
+    max_steps = "max_steps"
+    """The budget of steps, accepted and rejected, is spent."""
+    not_finite = "not finite"
+    stage_unsolved = "stage unsolved"
+    """An implicit equation of a fixed step has no solution that was found."""
+    fold = "fold"
+    """The map lost injectivity."""
+    interrupted = "interrupted"
+    """Ctrl-C."""
+    failed = "failed"
+    """Anything else; the words say what."""
+
+
+class IntegrationError(WgfodeError, RuntimeError):
+    """A run stopped before its last time: `time` is where, `reason` and `words` are why."""
+
+    def __init__(self, time: float, words: str, reason: Reason = Reason.failed):
+        super().__init__(f"stopped at t={time:.6g} because {words}")
+        self.time, self.words, self.reason = time, words, reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.time, self.words, self.reason)
 
 
 def settle(frozen: Any, **values: Any) -> None:

@@ -25,6 +25,7 @@ from .run import checkpoint as checkpoints
 from .run.fingerprint import describe
 from .run.run import SAME_TIME, Run
 from .stepping import stiffness as _stiffness
+from .stepping.automatic import Automatic
 from .stepping.methods import AUTO, SEMI_IMPLICIT, Method
 
 if TYPE_CHECKING:
@@ -129,18 +130,18 @@ def solve(
         if certificate and (convexity := flow.energy.modulus) is not None:
             tolerances = (rtol, atol) if adaptive else (1e-6, 1e-8)
             bound = Certificate(held_out, convexity, float(initial_error), *tolerances)
-        integrate = functools.partial(adapter.integrate, f)
-        if how.name in SEMI_IMPLICIT:
-            scheme = importlib.import_module(f".stepping.{how.name}", __package__)
-            integrate = functools.partial(scheme.integrate, f.rhs)
+        make = functools.partial(adapter.integrator, f)
         methods: list[str] = [] if how.name == AUTO else [how.name]
-        course = Run(
-            f,
-            lambda state, stops: _stiffness.automatic(f.rhs, integrate, state, stops, how, methods)
-            if how.name == AUTO else integrate(state, stops, how),
-            times_, _stops(times_[1:], f.jump_times(0.0, times_[-1])), held_out, bound, schedule,
-            stop_on_fold=on_fold == "stop", notes=methods,
-        )  # fmt: skip
+        if how.name in SEMI_IMPLICIT:
+            stepper = importlib.import_module(f".stepping.{how.name}", __package__).integrator(f.rhs, how)
+        elif how.name == AUTO:
+            stepper = Automatic(f.rhs, make, how, float(times_[-1]), methods)
+        else:
+            stepper = make(how)
+        # adaptive steps end where they must; fixed ones at every output time, as they know no tolerance
+        stops = _stops(times_[-1:] if adaptive else times_[1:], f.jump_times(0.0, times_[-1]))
+        course = Run(f, stepper, how, times_, stops, held_out, bound, schedule,
+                     stop_on_fold=on_fold == "stop", notes=methods)  # fmt: skip
         if place is not None:
             settings = {
                 "integrator": integrator, "dtype": dtype, "device": str(device), "times": times_.tolist(),

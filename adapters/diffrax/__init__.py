@@ -11,6 +11,6 @@ except ModuleNotFoundError as error:
 
 from .implicit import FlowESDIRK, MetricNorm, implicit
 from .rhs import DiffraxRightHandSide, right_hand_side
-from .run import integrate
+from .run import integrator
 
-__all__ = ["DiffraxRightHandSide", "FlowESDIRK", "MetricNorm", "implicit", "integrate", "right_hand_side"]
+__all__ = ["DiffraxRightHandSide", "FlowESDIRK", "MetricNorm", "implicit", "integrator", "right_hand_side"]

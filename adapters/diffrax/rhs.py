@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...backend import load
+from ...errors import InputError
 from ...flow import GradientFlow
 from ...rhs import RightHandSide
 from ..base import AdaptedRightHandSide
@@ -33,9 +34,10 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
         self.term = diffrax.ODETerm(self)
 
     def __call__(self, t: Any, theta: Array, args: Any = None) -> Array:
-        return self._evaluate(theta, *self._points_at(t)).velocity
+        return self.evaluate(self.checked(theta), *self.points_at(t)).velocity
 
-    def _points_at(self, t: Any) -> tuple[Array, Array]:
+    def points_at(self, t: Any) -> tuple[Array, Array]:
+        """The points (N, d) and weights (N,) that drive the flow at a time t, which may be traced."""
         points, rhs = self.rhs.flow.points, self.rhs
         if points.resample_every is None:
             return rhs.points_of(0)
@@ -56,7 +58,15 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
         return z, weights
 
     def to_dataset(self, solution: diffrax.Solution, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
-        """The dataset of a `diffrax.Solution` that was saved at times or steps (padding is dropped)."""
+        """The dataset of a `diffrax.Solution` that was saved at times or steps (padding is dropped).
+
+        Raises `InputError` for one that holds neither, as after `SaveAt(dense=True)`.
+        """
+        if solution.ts is None or solution.ys is None:
+            raise InputError(
+                "solution holds no saved times (ts is None): solve with saveat=diffrax.SaveAt(ts=…) or "
+                "SaveAt(steps=True), beside dense=True where you need it"
+            )
         times = np.asarray(solution.ts)
         thetas = np.asarray(solution.ys)
         kept = np.isfinite(times)

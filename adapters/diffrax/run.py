@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import diffrax
@@ -10,7 +9,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ...errors import InputError, IntegrationError
+from ...errors import InputError
+from ...stepping.integrator import CHUNK, UNSOLVED, VANISHED, Failure
 from ...stepping.methods import IMPLICIT, Method
 from ...stepping.state import State
 from .implicit import controller_for, evaluations_of, solver_for
@@ -29,8 +29,8 @@ SOLVERS: dict[str, tuple[type, int, int]] = {
     "Dopri8": (diffrax.Dopri8, 13, 1),
 }
 
-CHUNK = 16
-"""Steps between reports to the caller."""
+SELECTION = 2
+"""Right-hand sides with which diffrax finds a first step."""
 
 
 class Remember(diffrax.AbstractAdaptiveStepSizeController):
@@ -63,81 +63,75 @@ class Remember(diffrax.AbstractAdaptiveStepSizeController):
         return keep, begin, end, jump, (state, end - begin), result
 
 
-def integrate(
-    f: DiffraxRightHandSide,
-    state: State,
-    stops: np.ndarray,
-    method: Method,
-) -> Iterator[State]:
-    """Integrate from `state` through the times `stops`, yielding a state every few steps and at each stop.
+class DiffraxSteps:
+    """A diffrax solver as a `wgfode.stepping.integrator.Integrator`.
 
-    Raises `IntegrationError` where the steps vanish or `method.max_steps` is reached; the last state
-    yielded is then the last good one.
+    Raises `InputError` for a method that diffrax lacks, or one without an error estimate and without `step_size`.
     """
-    solver: Any
-    if method.name in IMPLICIT:
-        solver, per_step, to_start = solver_for(f, method), 0, 1
-    elif method.name in SOLVERS:
-        kind, per_step, to_start = SOLVERS[method.name]
-        solver = kind()
-    else:
-        known = ", ".join((*SOLVERS, *IMPLICIT))
-        raise InputError(f"method {method.name!r} is not available with diffrax (known: {known})")
-    if method.step_size is None:
-        if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
+
+    def __init__(self, f: DiffraxRightHandSide, method: Method):
+        self.f, self.method = f, method
+        self.solver: Any
+        if method.name in IMPLICIT:
+            self.solver, self.per_step, self.to_start = solver_for(f, method), 0, 1
+        elif method.name in SOLVERS:
+            kind, self.per_step, self.to_start = SOLVERS[method.name]
+            self.solver = kind()
+        else:
+            known = ", ".join((*SOLVERS, *IMPLICIT))
+            raise InputError(f"method {method.name!r} is not available with diffrax (known: {known})")
+        if method.step_size is not None:
+            self.controller: Any = diffrax.ConstantStepSize()
+        elif isinstance(self.solver, diffrax.AbstractAdaptiveSolver):
+            self.controller = Remember.around(controller_for(f, method))
+        else:
             raise InputError(f"method {method.name!r} has no error estimate: give step_size")
-        controller: Any = Remember.around(controller_for(f, method))
-    else:
-        controller = diffrax.ConstantStepSize()
-    advance = _chunk(f, solver, controller)
-    limit = min(CHUNK if method.step_size is None else CHUNK * CHUNK, method.max_steps)
+        self.chunk = CHUNK if method.step_size is None else CHUNK * CHUNK
+        self._solve = _chunk(f, self.solver, self.controller)
 
-    for stop in stops:
-        while state.time < stop:
-            # every chunk starts from the state alone, so that a run resumed there makes the same steps; it costs
-            # `to_start` right-hand sides a chunk
-            span = float(stop) - state.time
-            fixed = None if method.step_size is None else span / method.count(span)
-            memory = _start(f, solver, controller, state, float(stop), fixed)
-            dt = fixed or float(memory[1][1])
-            solution = advance(state.time, stop, dt, f.rhs.backend.asarray(state.theta), limit, *memory)
-            steps = int(solution.stats["num_steps"])
-            accepted = int(solution.stats["num_accepted_steps"])
-            dt = fixed or float(solution.controller_state[1])
-            end, passed = map(np.asarray, solution.ts)
-            theta, between = map(np.asarray, solution.ys)
-            time, inner = float(end[-1]), max(accepted - 1, 0)
-            scale = max(1.0, abs(time))
-            if time - state.time <= 1e-12 * scale and not dt > 1e-9 * scale:  # also where the step is NaN
-                raise IntegrationError(state.time, "the step size vanished")
-            state = State(
-                time=float(stop) if time >= float(f.rhs.backend.asarray(stop)) else time,  # which rounds, in float32
-                theta=theta[-1],
-                step=dt,
-                accepted=state.accepted + accepted,
-                rejected=state.rejected + steps - accepted,
-                evaluations=state.evaluations + to_start + steps * per_step + evaluations_of(solution.solver_state),
-                knots=tuple(zip(passed[:inner].tolist(), between[:inner], strict=True)),
-            )
-            yield state
-            if bool(solution.result == diffrax.RESULTS.nonlinear_divergence):  # with fixed steps
-                raise IntegrationError(state.time, "an implicit stage could not be solved; try a smaller step_size")
-            if state.accepted + state.rejected >= method.max_steps and state.time < stops[-1]:
-                raise IntegrationError(state.time, f"max_steps={method.max_steps} was reached")
+    def advance(self, state: State, stop: float, limit: int) -> tuple[State, Failure | None]:
+        as_, span = self.f.rhs.backend.asarray, stop - state.time
+        fixed = None if self.method.step_size is None else span / self.method.count(span)
+        memory = self._start(state, stop, fixed)
+        dt = fixed or float(memory[1][1])
+        solution = self._solve(as_(state.time), as_(stop), as_(dt), as_(state.theta), limit, *memory)
+        steps = int(solution.stats["num_steps"])
+        accepted = int(solution.stats["num_accepted_steps"])
+        dt = fixed or float(solution.controller_state[1])
+        end, passed = map(np.asarray, solution.ts)
+        theta, between = map(np.asarray, solution.ys)
+        time, inner = float(end[-1]), max(accepted - 1, 0)
+        selection = SELECTION if fixed is None and state.step is None else 0
+        evaluations = self.to_start + selection + steps * self.per_step + evaluations_of(solution.solver_state)
+        new = State(
+            time=(stop if time >= float(as_(stop)) else time) if accepted else state.time,  # float32 rounds the stop
+            theta=theta[-1] if accepted else state.theta,
+            step=dt if dt > 0 else state.step,  # it may be NaN
+            accepted=state.accepted + accepted,
+            rejected=state.rejected + steps - accepted,
+            evaluations=state.evaluations + evaluations,
+            knots=tuple(zip(passed[:inner].tolist(), between[:inner], strict=True)),
+        )
+        if bool(solution.result == diffrax.RESULTS.nonlinear_divergence):  # with fixed steps
+            return new, UNSOLVED
+        scale = max(1.0, abs(time))
+        if new.time - state.time <= 1e-12 * scale and not dt > 1e-9 * scale:
+            return new, VANISHED
+        return new, None
+
+    def _start(self, state: State, stop: float, fixed: float | None) -> tuple[Any, Any, Any]:
+        """The solver's and the controller's memory at the start of a stretch (which may be a resampling time)."""
+        f, solver, as_ = self.f, self.solver, self.f.rhs.backend.asarray
+        t0, t1, theta = as_(state.time), as_(stop), as_(state.theta)
+        solver_state = solver.init(f.term, t0, t1, theta, None)
+        dt0 = fixed or state.step
+        _, controller_state = self.controller.init(
+            f.term, t0, t1, theta, None if dt0 is None else as_(dt0), None, solver.func, solver.error_order(f.term)
+        )
+        return solver_state, controller_state, jnp.asarray(False)
 
 
-def _start(
-    f: DiffraxRightHandSide, solver: Any, controller: Any, state: State, stop: float, fixed: float | None
-) -> tuple[Any, Any, Any]:
-    """The solver's and the controller's memory at the start of a stretch (which may be a resampling time)."""
-    t0, t1 = jnp.asarray(state.time), jnp.asarray(stop)
-    theta = f.rhs.backend.asarray(state.theta)
-    solver_state = solver.init(f.term, t0, t1, theta, None)
-    dt0 = fixed or state.step
-    _, controller_state = controller.init(
-        f.term, t0, t1, theta, None if dt0 is None else jnp.asarray(dt0), None, solver.func, solver.error_order(f.term)
-    )
-    return solver_state, controller_state, jnp.asarray(False)
+integrator = DiffraxSteps
 
 
 def _chunk(f: DiffraxRightHandSide, solver: Any, controller: Any) -> Any:
@@ -145,8 +139,9 @@ def _chunk(f: DiffraxRightHandSide, solver: Any, controller: Any) -> Any:
     saves = [diffrax.SubSaveAt(t1=True), diffrax.SubSaveAt(steps=True)]
     saveat = diffrax.SaveAt(subs=saves, controller_state=True, solver_state=True)
 
+    @eqx.filter_jit
     def advance(
-        t0: float, t1: float, dt0: float, theta: Array, limit: int, solver_state: Any, controller_state: Any,
+        t0: Array, t1: Array, dt0: Array, theta: Array, limit: int, solver_state: Any, controller_state: Any,
         made_jump: Any,
     ) -> diffrax.Solution:  # fmt: skip
         return diffrax.diffeqsolve(
@@ -155,6 +150,4 @@ def _chunk(f: DiffraxRightHandSide, solver: Any, controller: Any) -> Any:
             solver_state=solver_state, controller_state=controller_state, made_jump=made_jump,
         )  # fmt: skip
 
-    compiled = eqx.filter_jit(advance)
-    as_ = f.rhs.backend.asarray
-    return lambda t0, t1, dt0, *rest: compiled(as_(t0), as_(t1), as_(dt0), *rest)
+    return advance

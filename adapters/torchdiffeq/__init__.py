@@ -12,6 +12,6 @@ except ModuleNotFoundError as error:
 
 from .odeint import odeint
 from .rhs import TorchRightHandSide, right_hand_side
-from .run import integrate
+from .run import integrator
 
-__all__ = ["TorchRightHandSide", "integrate", "odeint", "right_hand_side"]
+__all__ = ["TorchRightHandSide", "integrator", "odeint", "right_hand_side"]

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 import torchdiffeq
 
-from ...errors import InputError, IntegrationError, choice
-from ...stepping.adaptive import integrate as in_implicit_steps
+from ...errors import InputError, IntegrationError, Reason, choice
+from ...stepping.adaptive import ImplicitSteps
+from ...stepping.integrator import states
 from ...stepping.methods import IMPLICIT, Method
 from ...stepping.state import State
+from .norm import guarded, rms
 from .tsit5 import Tsit5Solver
 
 if TYPE_CHECKING:
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 
 Tensor = torch.Tensor
 
-OWN = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun", "euler", "midpoint", "heun2", "heun3", "rk4",
-       "explicit_adams", "implicit_adams", "fixed_adams", "scipy_solver")  # fmt: skip
+ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
+OTHERS = ("euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams", "fixed_adams",
+          "scipy_solver")  # fmt: skip
 
 
 def odeint(
@@ -34,23 +37,26 @@ def odeint(
     atol: float = 1e-8,
     options: dict[str, Any] | None = None,
 ) -> Tensor:
-    """`torchdiffeq.odeint`, θ (m,) at increasing times (T,) → (T, m), with two differences.
+    """`torchdiffeq.odeint`, θ (m,) at increasing times (T,) → (T, m), with three differences.
 
     - `method` may also be ImplicitEuler, Kvaerno3/4/5, KenCarp3/4/5 or Tsit5. Options of the implicit ones:
       `first_step`, `max_num_steps`, `step_size` (fixed steps), `error_norm` ("parameters" or "metric").
+    - A step whose error is not finite is tried again with a smaller size; torchdiffeq gives up.
     - Failures are `IntegrationError`, with the time; torchdiffeq's are assertions, and its `scipy_solver` returns the
       rows it has without a word.
 
     Raises `InputError` for an unknown method (with the nearest names) or unknown options.
     """
-    name = choice("method", method, (*IMPLICIT, "Tsit5", *OWN))
+    name = choice("method", method, (*IMPLICIT, "Tsit5", *ADAPTIVE, *OTHERS))
     times = [float(time) for time in t]
     if name in IMPLICIT:
         return _implicit(f, theta0, times, name, rtol, atol, dict(options or {}))
+    if name in ("Tsit5", *ADAPTIVE):
+        options = dict(options or {})
+        options["norm"] = guarded(options.get("norm", rms))
     try:
         if name == "Tsit5":
-            norm = lambda x: x.abs().pow(2).mean().sqrt()  # noqa: E731
-            rows = Tsit5Solver(f, theta0, rtol, atol, norm=norm, **(options or {})).integrate(t)
+            rows = Tsit5Solver(f, theta0, rtol, atol, **(options or {})).integrate(t)
         else:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*min_step")  # scipy's methods have none
@@ -62,7 +68,8 @@ def odeint(
     if len(rows) != len(times) or not bool(good.all()):
         kept = int(good.long().cumprod(0).sum())
         reached = times[max(kept - 1, 0)]
-        raise IntegrationError(reached, f"torchdiffeq's {name} returned {kept} of {len(times)} rows that are finite")
+        raise IntegrationError(reached, f"torchdiffeq's {name} returned {kept} of {len(times)} rows that are finite",
+                               Reason.not_finite)  # fmt: skip
     return rows
 
 
@@ -78,7 +85,7 @@ def _implicit(
         raise InputError("t must be increasing for an implicit method: a gradient flow backwards in time is ill-posed")
     stops = np.union1d(times[1:], f.jump_times(times[0], times[-1]))
     found, last = {times[0]: state.theta}, state
-    for last in in_implicit_steps(f.rhs, state, stops, how):
+    for last in states(ImplicitSteps(f.rhs, how), state, stops, how.max_steps):
         found[last.time] = last.theta
     f.evaluations += last.evaluations
     return torch.as_tensor(np.stack([found[time] for time in times])).to(theta0)

@@ -34,10 +34,8 @@ class TorchRightHandSide(torch.nn.Module, AdaptedRightHandSide):
 
     def forward(self, t: Tensor | float, theta: Tensor) -> Tensor:
         self.evaluations += 1
-        segment = self.rhs.flow.points.segment(float(t))
         with torch.no_grad():
-            state = self.rhs.backend.asarray(theta.detach())
-            return self._evaluate(state, *self.rhs.points_of(segment)).velocity.to(theta)
+            return self.at(float(t), self.rhs.backend.asarray(self.checked(theta).detach())).velocity.to(theta)
 
     def to_dataset(self, t: Tensor, theta: Tensor, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
         """The dataset of what `odeint(f, …, t)` returned: times (T,) and parameters (T, m)."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 import torchdiffeq
 
-from ...errors import InputError, IntegrationError
-from ...stepping.adaptive import integrate as in_implicit_steps
-from ...stepping.adaptive import scaled
+from ...errors import InputError
+from ...stepping.adaptive import ImplicitSteps, scaled
+from ...stepping.integrator import CHUNK, NOT_FINITE, VANISHED, Failure, Integrator
 from ...stepping.methods import IMPLICIT, Method
 from ...stepping.state import State
+from .norm import guarded, rms
 from .rhs import TorchRightHandSide
 from .tsit5 import Tsit5Solver
 
@@ -22,10 +21,6 @@ Tensor = torch.Tensor
 
 FIXED = {"Euler": "euler", "Midpoint": "midpoint", "Heun": "heun2"}
 ADAPTIVE = {"Bosh3": "bosh3", "Dopri5": "dopri5", "Dopri8": "dopri8", "Tsit5": None}
-
-
-CHUNK = 16
-"""Accepted steps between reports to the caller."""
 
 
 class _Pause(Exception):
@@ -52,7 +47,7 @@ class _Watched:
         self.time, self.theta, self.step = float(t0), y0.detach().cpu().numpy().copy(), float(dt)
         if ahead:
             self.knots.append((self.time, self.theta))
-        if len(self.knots) >= self.limit:
+        if self.accepted + self.rejected >= self.limit:
             raise _Pause
 
     def callback_accept_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:
@@ -62,92 +57,92 @@ class _Watched:
         self.rejected += 1
 
 
-def integrate(f: TorchRightHandSide, state: State, stops: np.ndarray, method: Method) -> Iterator[State]:
-    """Integrate from `state` through the times `stops`, yielding a state every few steps and at each stop.
+def integrator(f: TorchRightHandSide, method: Method) -> Integrator:
+    """torchdiffeq's `method`, or ours where it has none, as an `Integrator`.
 
-    Raises `IntegrationError` where the steps vanish or `method.max_steps` is reached, after yielding
-    the last good state.
+    Raises `InputError` for a method that is not there, fixed steps of an adaptive method, or none of another.
     """
-    backend = f.rhs.backend
-    limit = CHUNK if method.step_size is None else CHUNK * CHUNK
     if method.name in IMPLICIT:
-        yield from in_implicit_steps(f.rhs, state, stops, method, CHUNK)
-        return
-    for stop in stops:
-        while state.time < stop:
-            watched = _Watched(f, state, limit)
-            before = f.evaluations
-            budget = method.max_steps - state.accepted - state.rejected
-            time, theta = float(stop), None
-            try:
-                theta = _advance(watched, backend.asarray(state.theta), state, time, method, budget)
-            except _Pause:
-                pass
-            except AssertionError as error:  # torchdiffeq's own failures are assertions
-                if watched.time > state.time:
-                    yield _after(state, watched, watched.time, watched.theta, f.evaluations - before)
-                text = str(error)
-                reason = f"max_steps={method.max_steps} was reached" if "max_num_steps" in text else text
-                reason = "the step size vanished" if "underflow" in text else reason
-                raise IntegrationError(watched.time, reason) from error
-            if theta is None:
-                time, end = watched.time, watched.theta
-            else:
-                end = theta.detach().cpu().numpy()
-            state = _after(state, watched, time, end, f.evaluations - before)
-            yield state
-
-
-def _after(state: State, watched: _Watched, time: float, theta: np.ndarray, evaluations: int) -> State:
-    return State(
-        time=time,
-        theta=theta,
-        step=watched.step,
-        accepted=state.accepted + watched.accepted,
-        rejected=state.rejected + watched.rejected,
-        evaluations=state.evaluations + evaluations,
-        knots=tuple(knot for knot in watched.knots if knot[0] < time),
-    )
-
-
-def _advance(watched: _Watched, theta: Tensor, state: State, stop: float, method: Method, budget: int) -> Tensor:
-    """θ at `stop`. The step is made to end there, so that no interpolation enters."""
-    backend = watched.f.rhs.backend
-    times = torch.tensor([state.time, stop], dtype=torch.float64)
+        return ImplicitSteps(f.rhs, method)
     if method.step_size is not None:
+        return FixedSteps(f, method)
+    return AdaptiveSteps(f, method)
+
+
+class FixedSteps:
+    """Equal steps of at most `method.step_size`."""
+
+    chunk = CHUNK * CHUNK
+
+    def __init__(self, f: TorchRightHandSide, method: Method):
         if method.name not in FIXED:
             raise InputError(f"method {method.name!r} is adaptive with torchdiffeq: give rtol and atol, no step_size")
-        if (stop - state.time) / method.step_size > budget:
-            raise AssertionError("max_num_steps")
-        watched.accepted = watched.limit  # of a chunk that pauses
+        self.f, self.method = f, method
+
+    def advance(self, state: State, stop: float, limit: int) -> tuple[State, Failure | None]:
+        before, span = self.f.evaluations, stop - state.time
+        count = self.method.count(span)
         # torchdiffeq's own grid ends in a step of rounding size where the span is a multiple of the step
-        grid = torch.linspace(state.time, stop, method.count(stop - state.time) + 1, dtype=torch.float64)
-        with warnings.catch_warnings():  # of the callbacks that fixed steps have no use for
-            warnings.filterwarnings("ignore", message=".*does not support callbacks")
-            options: dict[str, Any] = {"grid_constructor": lambda *_: grid}
-            theta = torchdiffeq.odeint(watched, theta, times, method=FIXED[method.name], options=options)[-1]
-        watched.accepted = len(watched.knots) + 1
-        return theta
-    if method.name not in ADAPTIVE:
-        raise InputError(f"method {method.name!r} has no error estimate with torchdiffeq: give step_size")
-    options = {"step_t": torch.tensor([stop]), "max_num_steps": budget}
-    if state.step is not None:
-        options["first_step"] = state.step
-    rtol, atol = method.rtol, method.atol
-    norm: Callable[[Tensor], Tensor] = _rms
-    if method.error_norm == "metric":
-        measure = scaled(watched.f.rhs, "metric", rtol, atol)
-        points = watched.f.rhs.points_of(watched.f.rhs.flow.points.segment(state.time))
-        # torchdiffeq hands over error / (atol + rtol |θ|): with 0 and 1 that is the error itself
-        rtol, atol = 0.0, 1.0
-        norm = lambda error: measure(error, backend.asarray(watched.theta), *points)  # noqa: E731
-    if method.name == "Tsit5":
-        return Tsit5Solver(watched, theta, rtol, atol, norm=norm, **options).integrate(times)[-1]
-    options["norm"] = norm
-    return torchdiffeq.odeint(
-        watched, theta, times, rtol=rtol, atol=atol, method=ADAPTIVE[method.name], options=options
-    )[-1]
+        grid = torch.linspace(state.time, stop, count + 1, dtype=torch.float64)[: limit + 1]
+        theta = self.f.rhs.backend.asarray(state.theta)
+        rows = torchdiffeq.odeint(
+            self.f, theta, grid, method=FIXED[self.method.name], options={"grid_constructor": lambda *_: grid}
+        )
+        taken = len(grid) - 1
+        path = list(zip(grid.tolist(), rows.detach().cpu().numpy(), strict=True))[1:]
+        time, end = path[-1]
+        return State(
+            time=stop if taken == count else time, theta=end, step=self.method.step_size,
+            accepted=state.accepted + taken, rejected=state.rejected,
+            evaluations=state.evaluations + self.f.evaluations - before, knots=tuple(path[:-1]),
+        ), None  # fmt: skip
 
 
-def _rms(x: Tensor) -> Tensor:
-    return x.abs().pow(2).mean().sqrt()
+class AdaptiveSteps:
+    """Steps with an error estimate."""
+
+    chunk = CHUNK
+
+    def __init__(self, f: TorchRightHandSide, method: Method):
+        if method.name not in ADAPTIVE:
+            raise InputError(f"method {method.name!r} has no error estimate with torchdiffeq: give step_size")
+        self.f, self.method = f, method
+
+    def advance(self, state: State, stop: float, limit: int) -> tuple[State, Failure | None]:
+        watched, before, failure = _Watched(self.f, state, limit), self.f.evaluations, None
+        try:
+            end = self._solve(watched, state, stop).detach().cpu().numpy()
+            watched.time, watched.theta = stop, end
+        except _Pause:
+            pass
+        except AssertionError as error:  # torchdiffeq's own failures are assertions
+            known = {"underflow in dt": VANISHED, "non-finite values": NOT_FINITE}
+            failure = next((why for words, why in known.items() if words in str(error)), None)
+            if failure is None:
+                raise
+        return State(
+            time=watched.time, theta=watched.theta, step=watched.step,
+            accepted=state.accepted + watched.accepted, rejected=state.rejected + watched.rejected,
+            evaluations=state.evaluations + self.f.evaluations - before,
+            knots=tuple(knot for knot in watched.knots if knot[0] < watched.time),
+        ), failure  # fmt: skip
+
+    def _solve(self, watched: _Watched, state: State, stop: float) -> Tensor:
+        """θ at `stop`, where a step ends."""
+        backend, points = self.f.rhs.backend, self.f.rhs.flow.points
+        theta, times = backend.asarray(state.theta), torch.tensor([state.time, stop], dtype=torch.float64)
+        rtol, atol, norm = self.method.rtol, self.method.atol, guarded(rms)
+        if self.method.error_norm == "metric":
+            measure = scaled(self.f.rhs, "metric", rtol, atol)
+            driving = self.f.rhs.points_of(points.segment(state.time))
+            # torchdiffeq hands over error / (atol + rtol |θ|): with 0 and 1 that is the error itself
+            rtol, atol = 0.0, 1.0
+            norm = guarded(lambda error: measure(error, backend.asarray(watched.theta), *driving))
+        options: dict[str, Any] = {"step_t": torch.tensor([stop], dtype=torch.float64), "norm": norm}
+        if state.step is not None:
+            options["first_step"] = state.step
+        if self.method.name == "Tsit5":
+            return Tsit5Solver(watched, theta, rtol, atol, **options).integrate(times)[-1]
+        return torchdiffeq.odeint(
+            watched, theta, times, rtol=rtol, atol=atol, method=ADAPTIVE[self.method.name], options=options
+        )[-1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from functools import partial
+from types import ModuleType
 
 import diffrax
 import jax
@@ -13,6 +15,7 @@ import pytest
 import torch
 import torchdiffeq
 from wgfode.adapters import diffrax as for_diffrax
+from wgfode.adapters import scipy as for_scipy
 from wgfode.adapters import torchdiffeq as for_torch
 from wgfode.adapters.torchdiffeq.tsit5 import Tsit5Solver
 
@@ -155,7 +158,7 @@ class TestDiffrax:
         f = for_diffrax.right_hand_side(flow())
         for t in (0.0, 0.1):
             f(t, f.initial() + t)
-        assert f._evaluate._cache_size() == 1
+        assert f.evaluate._cache_size() == 1
 
     def test_resampling_inside_one_solve(self) -> None:
         f = for_diffrax.right_hand_side(flow(points=wgf.MonteCarlo(200, seed=0, resample_every=0.1)))
@@ -166,7 +169,7 @@ class TestDiffrax:
         assert map_error(np.asarray(f.pushforward(sol.ys[-1], Z)), Z, 0.3) < 1e-5
         # the points really change
         theta = f.initial() + 0.1 * np.arange(6)
-        one, two = (np.asarray(f._points_at(t)[0]) for t in (0.05, 0.15))
+        one, two = (np.asarray(f.points_at(t)[0]) for t in (0.05, 0.15))
         assert np.abs(one - two).max() > 0.1
         assert np.isfinite(np.asarray(f(0.05, theta))).all()
 
@@ -185,17 +188,52 @@ class TestDiffrax:
         assert ds.attrs["status"] == "completed"
         assert map_error(ds.x.values[-1], ds.z.values, 0.1) < 1e-5
 
+    @pytest.mark.parametrize("x64", [True, False])
+    def test_float32_whatever_the_global_switch(self, x64: bool) -> None:
+        with jax.enable_x64(x64):
+            ds = solve(flow(), [0.1], integrator="diffrax", dtype="float32", rtol=1e-4, atol=1e-5, evaluation=64)
+        assert ds.attrs["status"] == "completed"
+        assert ds.theta.dtype == np.float32
+        assert map_error(ds.x.values[-1], ds.z.values, 0.1) < 1e-3
+
+    def test_a_dense_solution_has_no_times(self) -> None:
+        f = for_diffrax.right_hand_side(flow(points=wgf.Sobol(16)))
+        sol = diffrax.diffeqsolve(
+            f.term, diffrax.Euler(), 0.0, 0.1, 0.1, f.initial(), saveat=diffrax.SaveAt(dense=True)
+        )
+        with pytest.raises(InputError, match="no saved times"):
+            f.to_dataset(sol)
+
     def test_segments_are_those_of_the_points(self) -> None:
         f = for_diffrax.right_hand_side(flow(points=wgf.MonteCarlo(8, seed=0, resample_every=0.1)))
         for t in (0.0, 0.1, np.nextafter(0.3, 0), 0.3, 0.7, 0.75):
             expected, _ = f.rhs.points_of(f.rhs.flow.points.segment(t))
-            np.testing.assert_array_equal(f._points_at(t)[0], expected)
+            np.testing.assert_array_equal(f.points_at(t)[0], expected)
 
     def test_solve_leaves_the_global_switch_alone(self) -> None:
         with jax.enable_x64(False):
             ds = solve(flow(), [0.05], evaluation=16)
             assert ds.theta.dtype == np.float64
             assert not jax.config.jax_enable_x64
+
+
+@pytest.mark.parametrize("adapter", [for_torch, for_diffrax, for_scipy])
+class TestAny:
+    def test_pickled_it_gives_the_same(self, adapter: ModuleType) -> None:
+        f = adapter.right_hand_side(flow(points=wgf.Sobol(16)), tolerance=1e-6)
+        g = pickle.loads(pickle.dumps(f))
+        theta = f.rhs.backend.asarray(f.rhs.flow.map.initial() + 0.1)
+        theta = np.asarray(theta) if adapter is for_scipy else theta
+        np.testing.assert_array_equal(f(0.0, theta), g(0.0, theta))
+        assert g.rhs.tolerance == f.rhs.tolerance
+
+    def test_parameters_of_a_wrong_shape_are_refused(self, adapter: ModuleType) -> None:
+        f = adapter.right_hand_side(flow(points=wgf.Sobol(16)))
+        for shape in ((5,), (6, 1), ()):
+            theta = f.rhs.backend.asarray(np.zeros(shape))
+            for call in (lambda theta=theta: f(0.0, theta), lambda theta=theta: f.pushforward(theta, Z)):
+                with pytest.raises(InputError, match="theta must hold the m=6"):
+                    call()
 
 
 def test_the_same_method_with_either_integrator() -> None:

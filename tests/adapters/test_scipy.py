@@ -46,13 +46,13 @@ def test_one_call(problem: wgf.problems.Problem) -> None:
 
 def test_failures_are_raised(problem: wgf.problems.Problem, caplog: pytest.LogCaptureFixture) -> None:
     f = right_hand_side(problem.flow)
-    velocity = f._evaluate
+    velocity = f.evaluate
 
     def dies(theta: object, *points: object) -> object:
         made = velocity(theta, *points)
         return made._replace(velocity=made.velocity * (float("nan") if f.evaluations > 60 else 1.0))
 
-    f._evaluate = dies  # type: ignore[method-assign]
+    f.evaluate = dies  # type: ignore[method-assign]
     with pytest.raises(IntegrationError, match="stopped at t="):
         solve_ivp(f, (0.0, 1e3), method="Radau", rtol=1e-8, atol=1e-10)
     with pytest.raises(InputError, match="Radau"):

@@ -255,12 +255,12 @@ def damaged(content: bytes) -> dict[str, tuple[bytes, str]]:
         "a bit flipped": (content[:-100] + bytes([content[-100] ^ 1]) + content[-99:], "torn"),
         "longer": (content + b"x", "torn"),
         "another file": (b"CDF\x01" + content, "not a wgfode checkpoint"),
-        "another version": (line.replace(b"checkpoint 1", b"checkpoint 7") + b"\n" + rest, "format version 7"),
+        "another version": (line.replace(b"checkpoint 2", b"checkpoint 7") + b"\n" + rest, "format version 7"),
         "zeros": (bytes(len(content)), "not a wgfode checkpoint"),
     }
 
 
-@pytest.mark.parametrize("how", damaged(b"wgfode checkpoint 1 00\n" + bytes(200)))
+@pytest.mark.parametrize("how", damaged(b"wgfode checkpoint 2 00\n" + bytes(200)))
 def test_a_damaged_file_is_refused(written: Path, tmp_path: Path, how: str) -> None:
     content, why = damaged(written.read_bytes())[how]
     path = tmp_path / "run.ckpt"
@@ -287,7 +287,7 @@ def test_a_sound_file_of_something_else(tmp_path: Path) -> None:
     np.savez(buffer, theta=np.zeros(1))
     payload = buffer.getvalue()
     path = tmp_path / "run.ckpt"
-    path.write_bytes(b"wgfode checkpoint 1 %s\n" % hashlib.sha256(payload).hexdigest().encode() + payload)
+    path.write_bytes(b"wgfode checkpoint 2 %s\n" % hashlib.sha256(payload).hexdigest().encode() + payload)
     with pytest.raises(CheckpointError, match="does not hold"):
         checkpoints.read(path, {})
 

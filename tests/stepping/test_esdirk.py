@@ -22,8 +22,10 @@ from wgfode.rhs import RightHandSide
 from wgfode.solvers import Solution, Solver
 from wgfode.solvers import State as SolverState
 from wgfode.solvers.gcr import empty_space, gcr
-from wgfode.stepping.adaptive import Stepper, integrate
+from wgfode.stepping.adaptive import ImplicitSteps, Stepper
+from wgfode.stepping.automatic import Automatic
 from wgfode.stepping.esdirk import ImplicitStep, Step
+from wgfode.stepping.integrator import states
 from wgfode.stepping.methods import IMPLICIT, Method
 from wgfode.stepping.stage import StageEquation
 from wgfode.stepping.state import State
@@ -97,7 +99,7 @@ def test_order_of_convergence(name: str) -> None:
     rhs, errors = RightHandSide(flow, load("torch"), 1e-12), []
     for h in (0.05, 0.025):
         how = Method(name, 1e-9, 1e-9, step_size=h)
-        last = list(integrate(rhs, State(0.0, flow.map.initial()), np.array([0.2]), how))[-1]
+        last = list(states(ImplicitSteps(rhs, how), State(0.0, flow.map.initial()), np.array([0.2]), 1000))[-1]
         errors.append(map_error(flow, exact, rhs, 0.2, last.theta))
     assert np.log2(errors[0] / errors[1]) == pytest.approx(TABLEAUS[name].order, abs=0.4)
 
@@ -181,11 +183,13 @@ def test_torch_runs_resume_exactly_and_with_resampling() -> None:
     flow = replace(flow, points=wgf.Sobol(32, seed=0, resample_every=0.1))
     rhs = RightHandSide(flow, load("torch"), 1e-8)
     how, stops = Method("Kvaerno3", 1e-4, 1e-6), np.array([0.1, 0.2])
-    states = list(integrate(rhs, State(0.0, flow.map.initial()), stops, how, every=3))
-    again = list(integrate(rhs, states[1], stops, how, every=3))
-    np.testing.assert_array_equal(states[-1].theta, again[-1].theta)
-    assert states[-1].accepted == again[-1].accepted
-    assert {0.1, 0.2} <= {state.time for state in states}
+    steps = ImplicitSteps(rhs, how)
+    steps.chunk = 3
+    whole = list(states(steps, State(0.0, flow.map.initial()), stops, how.max_steps))
+    again = list(states(steps, whole[1], stops, how.max_steps))
+    np.testing.assert_array_equal(whole[-1].theta, again[-1].theta)
+    assert whole[-1].accepted == again[-1].accepted
+    assert {0.1, 0.2} <= {state.time for state in whole}
 
 
 @pytest.mark.parametrize("integrator", ["diffrax", "torchdiffeq"])
@@ -212,18 +216,18 @@ def test_auto_chooses_and_switches() -> None:
 def test_auto_goes_on_as_if_it_had_never_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """From any state, with the notes up to there; that it switches is forced by a threshold that falls."""
     from wgfode.backend import load
-    from wgfode.stepping import stiffness
+    from wgfode.stepping import automatic
 
     flow, _ = ornstein_uhlenbeck(1e3)
     rhs = RightHandSide(flow, load("torch"), 1e-8)
-    monkeypatch.setattr(stiffness, "LOOK", 8)
-    monkeypatch.setattr(stiffness, "choose", lambda rhs, radius, span, now=None: "Kvaerno5" if span < 0.4 else "Tsit5")
+    monkeypatch.setattr(automatic, "LOOK", 8)
+    monkeypatch.setattr(automatic, "choose", lambda rhs, radius, span, now=None: "Kvaerno5" if span < 0.4 else "Tsit5")
     f = torch_adapter.right_hand_side(flow)
     how, stops = Method("auto", 1e-3, 1e-5), np.array([0.1, 0.5])
 
     def run(state: State, notes: list[str]) -> list[tuple[State, list[str]]]:
-        steps = stiffness.automatic(rhs, lambda *a: torch_adapter.integrate(f, *a), state, stops, how, notes)
-        return [(state, list(notes)) for state in steps]
+        steps = Automatic(rhs, lambda method: torch_adapter.integrator(f, method), how, float(stops[-1]), notes)
+        return [(state, list(notes)) for state in states(steps, state, stops, how.max_steps)]
 
     whole = run(State(0.0, flow.map.initial()), [])
     assert len(whole[-1][1]) == 2

@@ -14,6 +14,7 @@ from wgfode.maps import Affine, Residual
 from wgfode.potentials import Polynomial
 from wgfode.rhs import RightHandSide
 from wgfode.stepping import bilevel
+from wgfode.stepping.integrator import states
 from wgfode.stepping.methods import Method
 from wgfode.stepping.proximal import ProximalStep
 from wgfode.stepping.state import State
@@ -87,7 +88,7 @@ def test_the_last_newton_step_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     flow, _ = problem()
     rhs = RightHandSide(flow, load("torch"), 1e-10)
     begin, points = flow.map.initial(), rhs.points_of(0)
-    free, evaluations = ProximalStep(rhs)(begin, 0.05, 0.0, points)
+    free, evaluations, _ = ProximalStep(rhs)(begin, 0.05, 0.0, points)
     for steps in range(1, proximal.NEWTON_STEPS):
         monkeypatch.setattr(proximal, "NEWTON_STEPS", steps)
         try:
@@ -149,8 +150,8 @@ def test_a_trained_step_is_the_training_free_one(name: str) -> None:
     flow, _ = problem()
     rhs = RightHandSide(flow, backend, 1e-10)
     points, begin, h = rhs.points_of(0), flow.map.initial(), 0.1
-    free, _ = ProximalStep(rhs)(begin, h, 0.0, points)
-    trained, evaluations = bilevel.BilevelStep(rhs)(begin, h, 0.0, points)
+    free, _, _ = ProximalStep(rhs)(begin, h, 0.0, points)
+    trained, evaluations, _ = bilevel.BilevelStep(rhs)(begin, h, 0.0, points)
     assert np.linalg.norm(trained - free) < 1e-3 * np.linalg.norm(free - begin)
     assert evaluations == bilevel.FIRST * (1 + bilevel.INNER)
 
@@ -160,8 +161,9 @@ def test_the_bilevel_scheme_goes_on_from_its_state(backend: Any, monkeypatch: py
     monkeypatch.setattr(bilevel, "OUTER", 20)
     flow, _ = problem()
     rhs, method, stops = RightHandSide(flow, backend, 1e-10), Method("bilevel", step_size=0.05), np.array([0.2])
-    undisturbed = list(bilevel.integrate(rhs, State(0.0, flow.map.initial()), stops, method))
-    *_, resumed = bilevel.integrate(rhs, undisturbed[1], stops, method)
+    steps = bilevel.integrator(rhs, method)
+    undisturbed = list(states(steps, State(0.0, flow.map.initial()), stops, method.max_steps))
+    *_, resumed = states(steps, undisturbed[1], stops, method.max_steps)
     np.testing.assert_array_equal(resumed.theta, undisturbed[-1].theta)
     assert resumed.evaluations == undisturbed[-1].evaluations  # warm: no first step again
 
@@ -172,10 +174,9 @@ def test_a_dead_psi_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     flow, _ = problem()
     rhs = RightHandSide(flow, load("torch"), 1e-10)
     step = bilevel.BilevelStep(rhs)
-    step.phi = 1e-6 * step.phi  # the small initialisation of the trap
+    step.network.start = 1e-6 * step.network.start  # the small initialisation of the trap
     with pytest.raises(wgf.IntegrationError, match="ψ is dead"):
-        next(iter(bilevel.in_equal_steps(step, rhs, State(0.0, flow.map.initial()), np.array([0.1]),
-                                Method("bilevel", step_size=0.1))))  # fmt: skip
+        step(flow.map.initial(), 0.1, 0.0, rhs.points_of(0))
 
 
 @pytest.mark.slow

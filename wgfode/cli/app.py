@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import problems, storage
-from ..errors import InputError, WgfodeError, choice, positive
+from ..errors import InputError, Reason, WgfodeError, choice, positive
 from ..run import settings as rerun
 from ..solve import INTEGRATORS, solve
 from ..stepping.methods import METHODS
@@ -252,7 +252,7 @@ def _check_directory(directory: Path, name: str) -> None:
 def _hand_over(dataset: xr.Dataset, exact: Any, out: Path | None, plots: Path | None) -> None:
     """Write, print and draw what a run brought, then exit with the status it earned."""
     status = dataset.attrs["status"]
-    interrupted = "interrupted" in status
+    interrupted = dataset.attrs.get("stop_reason") == Reason.interrupted.value
     try:
         if out is not None:
             say(f"dataset written to {storage.write(dataset, out)}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..adapters.base import AdaptedRightHandSide
+from ..stepping.integrator import BoundFlow
 
 LARGE = ("x", "log_density")
 """Reports of every point, which a reading leaves on the device."""
@@ -18,7 +18,7 @@ class HeldOut:
     The same compiled function makes the dataset's rows, so a reading costs no compilation.
     """
 
-    def __init__(self, f: AdaptedRightHandSide, n: int, seed: int):
+    def __init__(self, f: BoundFlow, n: int, seed: int):
         self.f, self.n, self.seed = f, n, seed
         self._held_out = tuple(f.rhs.backend.asarray(part) for part in f.rhs.flow.held_out(n, seed))
 

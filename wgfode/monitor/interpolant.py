@@ -33,7 +33,7 @@ class Interpolant:
         if self._interval is None or self._interval[0] != i:
             # in units of the interval: powers of small time differences would underflow
             scale = self.times[i + 1] - self.times[i]
-            near = self._near(i)
+            near = nearest(self.times, i)
             nodes = np.repeat((self.times[near] - self.times[i]) / scale, 2)
             values = np.stack([self.thetas[near], scale * self.derivatives[near]], axis=1)
             self._interval = i, KroghInterpolator(nodes, values.reshape(len(nodes), -1))
@@ -42,15 +42,16 @@ class Interpolant:
         value, slope = interpolant.derivatives((t - self.times[i]) / scale, der=2)
         return value, slope / scale
 
-    def _near(self, i: int) -> list[int]:
-        """The knots that shape interval i: its ends, and the nearest of those that are neither too near nor too far."""
-        distance = (self.times - self.times[i]) / (self.times[i + 1] - self.times[i])
-        chosen = [i, i + 1]
-        for k in np.argsort(np.abs(distance - 0.5)):
-            gaps = np.abs(distance[k] - distance[chosen])
-            if len(chosen) < SHAPE and gaps.min() >= NEAR and gaps.max() <= FAR:
-                chosen.append(int(k))
-        return sorted(chosen)
+
+def nearest(times: np.ndarray, i: int, shape: int = SHAPE) -> list[int]:
+    """The knots that shape interval i: its ends, and the nearest of those that are neither too near nor too far."""
+    distance = (times - times[i]) / (times[i + 1] - times[i])
+    chosen = [i, i + 1]
+    for k in np.argsort(np.abs(distance - 0.5)):
+        gaps = np.abs(distance[k] - distance[chosen])
+        if len(chosen) < shape and gaps.min() >= NEAR and gaps.max() <= FAR:
+            chosen.append(int(k))
+    return sorted(chosen)
 
 
 def integrate(
@@ -60,22 +61,24 @@ def integrate(
     sample: Callable[[float], tuple[float, ...]],
     tolerance: Callable[[float], float],
     levels: int,
-) -> tuple[np.ndarray, float]:
-    """∫ weight · values dt over the span of times (n,), values (n, k): the k integrals and the first one's error.
+) -> tuple[Callable[[float], np.ndarray], float]:
+    """∫ weight · values dt from the first of times (n,), values (n, k): t ↦ the k integrals up to t.
+
+    Also returns the error of the first one over the whole span.
 
     A cubic spline is integrated. Its error is estimated from what leaving out every second node changes; while
     that is above `tolerance(integral)`, `sample(t)` adds the k values in the middle of each interval,
     `levels` times at most.
     """
 
-    def integral(kept: np.ndarray) -> np.ndarray:
+    def antiderivative(kept: np.ndarray) -> Callable[[float], np.ndarray]:
         nodes = times[kept]
-        return CubicSpline(nodes, weight(nodes)[:, None] * values[kept]).integrate(nodes[0], nodes[-1])
+        return CubicSpline(nodes, weight(nodes)[:, None] * values[kept]).antiderivative()
 
     for level in range(levels + 1):
         last = len(times) - 1
-        fine = integral(np.arange(last + 1))
-        coarse = integral(np.union1d(np.arange(0, last, 2), [last]))
+        upto = antiderivative(np.arange(last + 1))
+        fine, coarse = upto(times[-1]), antiderivative(np.union1d(np.arange(0, last, 2), [last]))(times[-1])
         # the rule of fourth order errs by a 15th of the change; of few nodes the coarse one is of lower order
         error = float(abs(fine - coarse)[0]) / (15 if last >= 6 else 3)
         if error <= tolerance(float(fine[0])) or level == levels:
@@ -87,4 +90,4 @@ def integrate(
         together = np.concatenate([times, middles])
         order = np.argsort(together, kind="stable")
         times, values = together[order], np.concatenate([values, new])[order]
-    return np.maximum(fine, 0.0), error
+    return lambda t: np.maximum(upto(t), 0.0), error

@@ -21,7 +21,7 @@ from .. import storage
 from ..errors import InputError, WgfodeError
 from ..stepping.state import State
 
-VERSION = 1
+VERSION = 2
 """The version of the format; a file of another one is refused."""
 MAGIC = b"wgfode checkpoint"
 
@@ -36,11 +36,11 @@ class Snapshot:
 
     state: State
     saved: list[State]
-    """The states at the output times so far."""
+    """(t, θ) at the output times so far, as states."""
     carried: dict[str, Any]
     """What else travels, as JSON holds it."""
     knots: list[State] = field(default_factory=list)
-    """The last steps, for the path of the certificate."""
+    """The last steps, for the paths of the output times and of the certificate."""
 
 
 def check(path: str | Path) -> Path:

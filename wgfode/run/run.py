@@ -12,17 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from ..adapters.base import AdaptedRightHandSide
 from ..certificate import Certificate
-from ..errors import IntegrationError
+from ..errors import IntegrationError, Reason
 from ..monitor.fault import explain
 from ..monitor.held_out import HeldOut
 from ..monitor.warnings import Warnings
 from ..points.on_demand import Scheduled
+from ..stepping.integrator import NOT_FINITE, BoundFlow, Integrator, states
+from ..stepping.methods import Method
 from ..stepping.state import State
 from ..storage import StorageError
 from . import checkpoint
 from .checkpoint import Snapshot
+from .outputs import Knot, Outputs
 from .progress import reporter
 
 log = logging.getLogger("wgfode")
@@ -35,16 +37,14 @@ WRITE_EVERY = 1.0
 SAME_TIME = 1e-12
 """Relative distance within which a state's time is a stop's."""
 
-Integrate = Callable[[State, np.ndarray], Iterator[State]]
-"""(state, stops) ↦ the states of the run that goes on from there."""
-
 
 @dataclass
 class Run:
-    """The run of `f` from t = 0 through `stops`, saved at `times` (the first is 0)."""
+    """The run of `f` from t = 0 through `stops`, where steps end, saved at `times` (the first is 0)."""
 
-    f: AdaptedRightHandSide
-    integrate: Integrate
+    f: BoundFlow
+    integrator: Integrator
+    method: Method
     times: np.ndarray
     stops: np.ndarray
     held_out: HeldOut
@@ -58,17 +58,26 @@ class Run:
     bounds: list[tuple[float, ...]] = field(init=False)
     """The W2 bound, its standard error and its integrator's part at the saved states."""
     status: str = field(init=False, default="completed")
+    reason: Reason | None = field(init=False, default=None)
+    """Why the run stopped, where it did not complete."""
 
     def __post_init__(self) -> None:
         initial = State(0.0, self.f.rhs.backend.to_numpy(self.f.initial()))
         self.saved, self.last, self.bounds = [initial], initial, [self._bound()]
+        self.outputs = Outputs(self.f, self.integrator, self.method)
+        self._found: list[Knot] = []  # at output times since the last settling
         self.watch = Warnings(self.f.rhs)
         self.folded: float | None = None
         self._elapsed, self._begun, self._written = 0.0, clock.perf_counter(), -np.inf
         self._reported, self._restart = 0, False
         self._keep: Callable[[], None] | None = None
+        self._begin([(initial.time, initial.theta)])
+
+    def _begin(self, knots: list[Knot]) -> None:
+        """Let the paths start from the last of some (t, θ), the last state."""
+        self.outputs.begin(knots)
         if self.certificate is not None:
-            self.certificate.begin([(initial.time, initial.theta)])
+            self.certificate.begin(knots)
 
     @property
     def elapsed(self) -> float:
@@ -95,9 +104,10 @@ class Run:
         self._elapsed, self.folded = carried["elapsed"], carried["folded"]
         self._reported = self.last.accepted
         self.watch.restore(carried["watch"])
+        self.outputs.evaluations = carried["output_evaluations"]
         if self.certificate is not None:
             self.certificate.restore(carried["certificate"])
-            self.certificate.begin([(knot.time, knot.theta) for knot in snapshot.knots])
+        self._begin([(knot.time, knot.theta) for knot in snapshot.knots])
         if self.schedule is not None:
             self.schedule.begins[:] = carried["begins"]
         self.notes[:] = carried["notes"]
@@ -110,12 +120,12 @@ class Run:
             "bounds": self.bounds,
             "folded": self.folded,
             "notes": self.notes,
+            "output_evaluations": self.outputs.evaluations,
             "watch": self.watch.carried(),
             "certificate": None if self.certificate is None else self.certificate.carried(),
             "begins": [] if self.schedule is None else self.schedule.begins,
         }
-        knots = [] if self.certificate is None else [State(*knot) for knot in self.certificate.knots]
-        return Snapshot(self.last, self.saved, carried, knots)
+        return Snapshot(self.last, self.saved, carried, [State(*knot) for knot in self.outputs.knots])
 
     def run(self, progress: bool) -> None:
         """Follow the run to its end, or to what ends it; `status`, `saved` and `last` say how it went."""
@@ -129,14 +139,15 @@ class Run:
                     self._note(state)
                     report(state)
         except IntegrationError as error:
-            self.status = str(error)
+            self.status, self.reason = str(error), error.reason
         except KeyboardInterrupt:
             self.status = f"stopped at t={self.last.time:.6g} because it was interrupted"
+            self.reason = Reason.interrupted
         self._finish()
 
     def _states(self) -> Iterator[State]:
         while (left := self.stops[self.stops > self.last.time]).size:
-            for state in self.integrate(self.last, left):
+            for state in states(self.integrator, self.last, left, self.method.max_steps):
                 yield state
                 if self._restart:  # with other points from here on
                     self._restart = False
@@ -146,28 +157,25 @@ class Run:
 
     def _judge(self, state: State, injective: Callable[[np.ndarray], float]) -> None:
         if not np.isfinite(state.theta).all():
-            raise IntegrationError(state.time, "the parameters are not finite")
+            raise IntegrationError(state.time, NOT_FINITE.words, NOT_FINITE.reason)
         smallest = injective(state.theta)
         if smallest > 0 or self.folded is not None:
             return
         what = f"the map lost injectivity (min det ∂T/∂z = {smallest:.3g} on held-out points)"
         if self.stop_on_fold:
-            raise IntegrationError(state.time, what)
+            raise IntegrationError(state.time, what, Reason.fold)
         self.folded = state.time
         log.warning("at t=%.6g %s; the run goes on, but its densities are not the map's any more", state.time, what)
 
     def _note(self, state: State) -> None:
         """Save, measure and write what is due at a state."""
-        if self.certificate is not None:
-            self.certificate.follow(state)
+        self._follow(state)
         stop = bool(np.isclose(self.stops, state.time, rtol=SAME_TIME, atol=0).any())
         if not stop and state.accepted - self._reported < REPORT:
             return
         self._reported = state.accepted
-        readings = [] if self.certificate is None else self.certificate.settle()
-        output = self._output_due()
-        if output is not None:
-            self._save(state, output)
+        output = bool(self._found)
+        readings = self._settle()
         if not readings:
             readings = [(state.time, self.held_out(state.theta, self.held_out.segment(state.time)))]
         parted = any([self.watch(time, reading) for time, reading in readings])
@@ -175,38 +183,46 @@ class Run:
             self.schedule.begins.append(state.time)
             self._restart = True
             log.info("fresh points from t=%.6g", state.time)
-        self._write(force=output is not None)
+        self._write(force=output)
 
-    def _output_due(self) -> float | None:
-        """The output time to which the last state belongs, where that is not saved yet."""
-        near = self.times[np.isclose(self.times, self.last.time, rtol=SAME_TIME, atol=0)]
-        return float(near[0]) if near.size and near[0] > self.saved[-1].time else None
+    def _follow(self, state: State) -> None:
+        self._found += self.outputs.follow(state, self._due(state))
+        if self.certificate is not None:
+            self.certificate.follow(state)
 
-    def _save(self, state: State, time: float) -> None:
-        self.saved.append(State(time, state.theta))
-        self.bounds.append(self._bound())
+    def _due(self, state: State) -> list[float]:
+        """The output times up to a state, those within rounding of it included, that are not found yet."""
+        past = self._found[-1][0] if self._found else self.saved[-1].time
+        return self.times[(self.times > past) & (self.times <= state.time * (1 + SAME_TIME))].tolist()
+
+    def _settle(self) -> list[tuple[float, dict[str, np.ndarray]]]:
+        """Save what was found, with its bounds; the certificate's readings since the last time."""
+        it, found = self.certificate, self._found
+        readings = [] if it is None else it.settle([time for time, _ in found])
+        self.saved += [State(*knot) for knot in found]
+        self.bounds += [()] * len(found) if it is None else it.outputs
+        self._found = []
+        return readings
 
     def _bound(self) -> tuple[float, ...]:
         it = self.certificate
         return () if it is None else (it.bound, it.error, it.integrator)
 
     def _finish(self) -> None:
-        if self.certificate is not None:
-            self.certificate.settle()
-        output = self._output_due()
-        if output is not None:
-            self._save(self.last, output)
+        self._follow(self.last)  # Ctrl-C may have come between
+        self._settle()
         self._write(force=True)
         if self.status == "completed":
             return
         # after the checkpoint: resumed, the run goes on from its last state, which is no output time of it
-        if "interrupted" not in self.status:
-            sudden = "vanished" in self.status or "finite" in self.status
+        if self.reason is not Reason.interrupted:
+            sudden = self.reason in (Reason.step_vanished, Reason.not_finite)
             horizon = float(self.times[-1]) - self.last.time if sudden else 0.0
             self.status += explain(self.f.rhs, self.last.time, self.last.theta, horizon)
         log.error(self.status)
         if self.last.time > self.saved[-1].time * (1 + SAME_TIME):
-            self._save(self.last, self.last.time)
+            self.saved.append(State(self.last.time, self.last.theta))
+            self.bounds.append(self._bound())
 
     def _write(self, force: bool = False, careful: bool = False) -> None:
         """Write a checkpoint if one is due. A disk that refuses does not end a run, unless it has only begun."""
@@ -226,10 +242,12 @@ class Run:
         found = self.watch.attributes() | {
             "accepted_steps": self.last.accepted,
             "rejected_steps": self.last.rejected,
-            "rhs_evaluations": self.last.evaluations,
+            "rhs_evaluations": self.last.evaluations + self.outputs.evaluations,
             "wall_time": self.elapsed,
             "status": self.status,
         }
+        if self.reason is not None:
+            found["stop_reason"] = self.reason.value
         if self.schedule is not None:
             found["resampled_at"] = " ".join(map(repr, self.schedule.begins))
         if self.folded is not None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import IntegrationError
 from ..rhs import RightHandSide
 from .esdirk import ITERATIONS, PATIENCE, ImplicitStep
+from .integrator import CHUNK, UNSOLVED, VANISHED, Failure
 from .methods import Method
 from .stage import StageEquation
 from .state import State
@@ -81,48 +81,47 @@ class Stepper:
         return min(span, 100.0 ** (1 / self.tableau.error_order) / size if size > 0 else span)
 
 
-def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Method, every: int = 16) -> Iterator[State]:
-    """Integrate from `state` through the times `stops`, yielding a state every `every` steps and at each stop.
+class ImplicitSteps:
+    """An `Integrator`: steps of an implicit method, adaptive or of `method.step_size`."""
 
-    After each state that is yielded the run goes on from that state alone, so that a run resumed there makes
-    the same steps; it costs a right-hand side. Raises `IntegrationError` where the steps vanish or
-    `method.max_steps` is reached, after yielding the last good state.
-    """
-    stepper, as_ = Stepper(rhs, method), rhs.backend.asarray
-    for stop in map(float, stops):
+    chunk = CHUNK
+
+    def __init__(self, rhs: RightHandSide, method: Method):
+        self.rhs, self.method, self.stepper = rhs, method, Stepper(rhs, method)
+
+    def advance(self, state: State, stop: float, limit: int) -> tuple[State, Failure | None]:
+        rhs, stepper, as_ = self.rhs, self.stepper, self.rhs.backend.asarray
         points = rhs.points_of(rhs.flow.points.segment(state.time))
-        while state.time < stop:
-            theta, stepper.struggling = as_(state.theta), 0
-            k = stepper.start(theta, *points)
-            h = method.step_size or state.step or stepper.first(theta, k, stop - state.time, points)
-            state = replace(state, evaluations=state.evaluations + 1, knots=())
-            knots: list[tuple[float, np.ndarray]] = []
-            reason = ""
-            while state.time < stop and len(knots) < every and not reason:
-                left = stop - state.time
-                used = left if h > left * (1 - 1e-12) else h
-                new, k_new, size, converged, evaluations, _ = stepper.step(theta, k, as_(used), *points)
-                state = replace(state, evaluations=state.evaluations + int(evaluations))
-                good, factor = stepper.judge(float(size) if bool(converged) else np.inf)
-                if good:
-                    theta, k = new, k_new
-                    # a step cut short by a stop says little of the one that was meant
-                    h = max(h, used * factor) if used < h else used * factor
-                    time = stop if used == left else state.time + used
-                    state = replace(
-                        state, time=time, theta=rhs.backend.to_numpy(theta), step=h, accepted=state.accepted + 1
-                    )
-                    knots.append((state.time, state.theta))
-                else:
-                    h = used * factor
-                    state = replace(state, step=h, rejected=state.rejected + 1)
-                    if method.step_size is not None:
-                        reason = "an implicit stage could not be solved; try a smaller step_size"
-                    elif not h > 1e-14 * max(1.0, abs(state.time)):
-                        reason = "the step size vanished"
-                if state.accepted + state.rejected >= method.max_steps and state.time < stops[-1]:
-                    reason = f"max_steps={method.max_steps} was reached"
-            if knots:
-                yield replace(state, knots=tuple(knots[:-1]))
-            if reason:
-                raise IntegrationError(state.time, reason)
+        theta, stepper.struggling = as_(state.theta), 0
+        k = stepper.start(theta, *points)
+        h = self._first(state, theta, k, stop - state.time, points)
+        knots: list[tuple[float, np.ndarray]] = []
+        state = replace(state, evaluations=state.evaluations + 1, knots=())
+        for _ in range(limit):
+            left = stop - state.time
+            used = left if h > left * (1 - 1e-12) else h
+            new, k_new, size, converged, evaluations, _ = stepper.step(theta, k, as_(used), *points)
+            state = replace(state, evaluations=state.evaluations + int(evaluations))
+            good, factor = stepper.judge(float(size) if bool(converged) else np.inf)
+            if not good:
+                h = used * factor
+                state = replace(state, step=h, rejected=state.rejected + 1)
+                if self.method.step_size is not None:
+                    return replace(state, knots=tuple(knots[:-1])), UNSOLVED
+                if not h > 1e-14 * max(1.0, abs(state.time)):
+                    return replace(state, knots=tuple(knots[:-1])), VANISHED
+                continue
+            theta, k = new, k_new
+            # a step cut short by a stop says little of the one that was meant
+            h = max(h, used * factor) if used < h else used * factor
+            time = stop if used == left else state.time + used
+            state = replace(state, time=time, theta=rhs.backend.to_numpy(theta), step=h, accepted=state.accepted + 1)
+            knots.append((state.time, state.theta))
+            if time == stop:
+                break
+        return replace(state, knots=tuple(knots[:-1])), None
+
+    def _first(self, state: State, theta: Array, k: Array, span: float, points: tuple[Array, Array]) -> float:
+        if self.method.step_size is not None:
+            return span / self.method.count(span)
+        return state.step or self.stepper.first(theta, k, span, points)

@@ -14,20 +14,17 @@ whatever h and however near the equilibrium, so learning rates are relative, and
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..arrays import unpack
-from ..errors import IntegrationError
+from ..errors import IntegrationError, Reason
 from ..rhs import RightHandSide
 from ..tangent import Tangent
-from .fixed import integrate as in_equal_steps
+from .fixed import EqualSteps
 from .methods import Method
 from .proximal import ProximalStep
-from .state import State
 
 Array = Any
 
@@ -65,14 +62,12 @@ class Network:
 
 
 class BilevelStep:
-    """One step of the scheme, as a `proximal.Advance`; ψ and the velocity are kept from step to step."""
+    """One step of the scheme, as a `fixed.Scheme`, whose memory is the velocity (m,) and then ψ's parameters."""
 
     def __init__(self, rhs: RightHandSide, seed: int = 0):
         self.rhs, backend = rhs, rhs.backend
         self.network = Network(rhs.flow.dim, seed=seed)
         self.adam = importlib.import_module(f"..backend.adam_{backend.name}", __package__)
-        self.velocity: np.ndarray | None = None
-        self.phi = backend.asarray(self.network.start)
         self.force = ProximalStep(rhs).gradient
         self._descend, self._force = backend.compile(self.descend), backend.compile(self.force)
 
@@ -113,38 +108,29 @@ class BilevelStep:
         learnt = weights @ xp.sum(self.network.gradient(xp, phi, x) ** 2, axis=1)
         return eta, phi, learnt / size
 
-    def __call__(self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array]) -> tuple[np.ndarray, int]:
+    def __call__(
+        self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array], memory: np.ndarray | None = None
+    ) -> tuple[np.ndarray, int, np.ndarray | None]:
         as_, to_numpy = self.rhs.backend.asarray, self.rhs.backend.to_numpy
         begin = as_(theta)
-        if self.velocity is None:
-            count, velocity = FIRST, np.zeros_like(theta)
+        if memory is None:
+            count, velocity, psi = FIRST, np.zeros_like(theta), self.network.start
             scale = rms(to_numpy(self._force(begin, begin, *points)))
         else:
-            count, velocity = OUTER, self.velocity
+            count, (velocity, psi) = OUTER, np.split(memory, [self.rhs.flow.size])
             scale = rms(velocity)
         if scale == 0:  # an equilibrium
-            return theta, 1
+            return theta, 1, memory
         eta, phi, share = self._descend(
-            begin, as_(h * scale), as_(scale), as_(velocity / scale), self.phi, as_(float(count)), *points
+            begin, as_(h * scale), as_(scale), as_(velocity / scale), as_(psi), as_(float(count)), *points
         )
         velocity = scale * to_numpy(eta)
         if not np.isfinite(velocity).all():
-            raise IntegrationError(t, f"the bi-level step of size h={h:.3g} diverged; take a smaller step_size")
+            words = f"the bi-level step of size h={h:.3g} diverged; take a smaller step_size"
+            raise IntegrationError(t, words, Reason.stage_unsolved)
         if float(share) < ALIVE:
             raise IntegrationError(t, f"ψ is dead: |∇ψ|² is {float(share):.1e} of the squared displacement")
-        self.velocity, self.phi = velocity, phi
-        return theta + h * velocity, count * (1 + INNER)
-
-    @property
-    def memory(self) -> np.ndarray | None:
-        """What the next step starts warm from: the velocity (m,) and the parameters of ψ, one after the other."""
-        return None if self.velocity is None else np.concatenate([self.velocity, self.rhs.backend.to_numpy(self.phi)])
-
-    def recall(self, memory: np.ndarray | None) -> None:
-        """Go on from another step's `memory`."""
-        if memory is not None:
-            self.velocity, phi = np.split(memory, [self.rhs.flow.size])
-            self.phi = self.rhs.backend.asarray(phi)
+        return theta + h * velocity, count * (1 + INNER), np.concatenate([velocity, to_numpy(phi)])
 
 
 def rms(values: np.ndarray) -> float:
@@ -152,13 +138,6 @@ def rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Method) -> Iterator[State]:
-    """Bi-level steps of `method.step_size` from `state` through the times `stops`, a state after each.
-
-    The metric and the solver of the flow play no part: G is in ψ. Raises `IntegrationError` where a step
-    diverges; the last state yielded is then the last good one.
-    """
-    step = BilevelStep(rhs)
-    step.recall(state.memory)
-    for reached in in_equal_steps(step, rhs, state, stops, method):
-        yield replace(reached, memory=step.memory)
+def integrator(rhs: RightHandSide, method: Method) -> EqualSteps:
+    """Bi-level steps of `method.step_size`. The metric and the solver of the flow play no part: G is in ψ."""
+    return EqualSteps(BilevelStep(rhs), rhs, method)

@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import IntegrationError
 from ..rhs import RightHandSide
+from .integrator import Failure
 from .methods import Method
 from .state import State
 
 Array = Any
-Advance = Callable[[np.ndarray, float, float, tuple[Array, Array]], tuple[np.ndarray, int]]
-"""(θ_k, h, t, (z, weights)) ↦ (θ_{k+1}, gradient evaluations)."""
 
 
-def integrate(advance: Advance, rhs: RightHandSide, state: State, stops: np.ndarray, method: Method) -> Iterator[State]:
-    """Equal steps of at most `method.step_size` through the times `stops`, a state after each."""
-    assert method.step_size is not None, "Method sees to it"
-    for stop in stops:
-        span = float(stop) - state.time
-        count = method.count(span)
-        begin, h = state.time, span / count
-        points = rhs.points_of(rhs.flow.points.segment(begin))
-        for index in range(count):
-            if state.accepted >= method.max_steps:
-                raise IntegrationError(state.time, f"max_steps={method.max_steps} was reached")
-            theta, evaluations = advance(state.theta, h, state.time, points)
-            time = float(stop) if index == count - 1 else begin + (index + 1) * h
-            state = replace(
-                state, time=time, theta=theta, step=method.step_size, accepted=state.accepted + 1,
-                evaluations=state.evaluations + evaluations,
-            )  # fmt: skip
-            yield state
+class Scheme(Protocol):
+    """One step: (θ_k, h, t, (z, weights), memory) ↦ (θ_{k+1}, gradient evaluations, memory of the next step).
+
+    Raises `IntegrationError` where the step fails.
+    """
+
+    def __call__(
+        self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array], memory: np.ndarray | None
+    ) -> tuple[np.ndarray, int, np.ndarray | None]: ...
+
+
+@dataclass
+class EqualSteps:
+    """An `Integrator`: equal steps of at most `method.step_size`, a state after each."""
+
+    scheme: Scheme
+    rhs: RightHandSide
+    method: Method
+    chunk: int = 1
+
+    def advance(self, state: State, stop: float, limit: int) -> tuple[State, Failure | None]:
+        span = stop - state.time
+        count = self.method.count(span)
+        h = span / count
+        points = self.rhs.points_of(self.rhs.flow.points.segment(state.time))
+        try:
+            theta, evaluations, memory = self.scheme(state.theta, h, state.time, points, state.memory)
+        except IntegrationError as error:
+            return state, Failure(error.reason, error.words)
+        return State(
+            time=stop if count == 1 else state.time + h, theta=theta, step=self.method.step_size,
+            accepted=state.accepted + 1, rejected=state.rejected,
+            evaluations=state.evaluations + evaluations, memory=memory,
+        ), None  # fmt: skip

@@ -12,18 +12,16 @@ of G, and the equation would have no solution near θ_k for any useful h. ("ener
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from ..errors import IntegrationError
+from ..errors import IntegrationError, Reason
 from ..rhs import RightHandSide
 from ..tangent import Tangent
-from .fixed import integrate as in_equal_steps
+from .fixed import EqualSteps
 from .methods import Method
-from .state import State
 
 Array = Any
 
@@ -36,7 +34,7 @@ KRYLOV_STEPS = 60
 
 
 class ProximalStep:
-    """One step of the scheme, as an `Advance`; raises `IntegrationError` where it fails."""
+    """One step of the scheme, as a `fixed.Scheme` without memory; raises `IntegrationError` where it fails."""
 
     def __init__(self, rhs: RightHandSide):
         self.rhs = rhs
@@ -77,7 +75,9 @@ class ProximalStep:
         inverse = rhs.backend.vmap(lambda e: rhs.solver.solve(state, e).xi)(identity)
         return problem.rhs, inverse
 
-    def __call__(self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array]) -> tuple[np.ndarray, int]:
+    def __call__(
+        self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array], memory: np.ndarray | None = None
+    ) -> tuple[np.ndarray, int, None]:
         as_, to_numpy = self.rhs.backend.asarray, self.rhs.backend.to_numpy
         begin = as_(theta)
         force, inverse = (to_numpy(part) for part in self._start(begin, *points))
@@ -95,7 +95,7 @@ class ProximalStep:
         scale = float(np.linalg.norm(defect))
         for step in range(NEWTON_STEPS + 1):
             if np.linalg.norm(defect) <= self.tolerance * scale:
-                return new, evaluations
+                return new, evaluations, None
             if step == NEWTON_STEPS or not np.isfinite(defect).all():
                 break
             here, products = as_(new), 0
@@ -113,13 +113,10 @@ class ProximalStep:
         left = float(np.linalg.norm(defect)) / scale
         raise IntegrationError(
             t, f"the proximal step of size h={h:.3g} could not be solved (relative residual {left:.1e} after "
-            f"{NEWTON_STEPS} Newton steps at most); take a smaller step_size",
+            f"{NEWTON_STEPS} Newton steps at most); take a smaller step_size", Reason.stage_unsolved,
         )  # fmt: skip
 
 
-def integrate(rhs: RightHandSide, state: State, stops: np.ndarray, method: Method) -> Iterator[State]:
-    """Proximal steps of `method.step_size` from `state` through the times `stops`, a state after each.
-
-    Raises `IntegrationError` where a step fails; the last state yielded is then the last good one.
-    """
-    return in_equal_steps(ProximalStep(rhs), rhs, state, stops, method)
+def integrator(rhs: RightHandSide, method: Method) -> EqualSteps:
+    """Proximal steps of `method.step_size`."""
+    return EqualSteps(ProximalStep(rhs), rhs, method)

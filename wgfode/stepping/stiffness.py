@@ -1,8 +1,7 @@
-"""How stiff a right-hand side is, what that means for the choice of a method, and the method that chooses."""
+"""How stiff a right-hand side is, and what that means for the choice of a method."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +9,8 @@ import numpy as np
 
 from ..derivative import Linearization
 from ..rhs import RightHandSide
-from .methods import EXPLICIT, Method
+from .methods import EXPLICIT
 from .stage import DENSE
-from .state import State
 
 Array = Any
 
@@ -20,8 +18,6 @@ REACH = 3.3
 """h ρ at which Tsit5 and Dopri5 become unstable on the negative real axis."""
 SMOOTH_STEPS = 60
 """Steps that an implicit method of order 5 takes for a run at usual tolerances, once the transient is over."""
-LOOK = 64
-"""Accepted steps between two looks of the automatic choice."""
 ITERATIONS = 12
 """Of the power method; a few are enough for a figure that is compared with powers of ten."""
 AGAIN = 4
@@ -107,40 +103,6 @@ def choose(rhs: RightHandSide, radius: float, span: float, now: str | None = Non
     if now == "Kvaerno5":
         return "Tsit5" if gain < 0.25 else now
     return "Kvaerno5" if gain > (1.0 if now is None else 2.0) else "Tsit5"
-
-
-def automatic(
-    rhs: RightHandSide,
-    integrate: Callable[[State, np.ndarray, Method], Iterator[State]],
-    state: State,
-    stops: np.ndarray,
-    method: Method,
-    notes: list[str],
-) -> Iterator[State]:
-    """The states of `integrate` with the method that suits the stiffness; it is looked at again every `LOOK` steps.
-
-    The step size is kept at a switch from explicit to implicit and found anew the other way. `notes` says when which
-    method took over; a run that goes on with the notes of an earlier part makes the same steps as one that was whole.
-    """
-    radius = SpectralRadius(rhs)
-
-    def suits(state: State, now: str | None) -> str:
-        radius.forget()  # or a resumed run might choose otherwise
-        return choose(rhs, radius(state.time, state.theta), float(stops[-1]) - state.time, now)
-
-    name = notes[-1].split()[-1] if notes else suits(state, None)
-    if not notes:
-        notes.append(f"t={state.time:.4g}: {name}")
-    while state.time < stops[-1]:
-        for latest in integrate(state, stops[stops > state.time], replace(method, name=name)):
-            due = latest.accepted // LOOK > state.accepted // LOOK and latest.time < stops[-1]
-            state = latest
-            if due and (better := suits(state, name)) != name:
-                name = better
-                notes.append(f"t={state.time:.4g}: {name}")
-                yield (state := replace(state, step=None) if name == "Tsit5" else state)
-                break
-            yield state
 
 
 def report(

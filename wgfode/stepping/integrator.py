@@ -1,0 +1,78 @@
+"""What a run asks of whoever steps in time, and the one loop that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..errors import IntegrationError, Reason
+from ..rhs import Evaluation, RightHandSide
+from .state import State
+
+Array = Any
+
+CHUNK = 16
+"""Steps between reports, where nothing else is better."""
+
+
+class BoundFlow(Protocol):
+    """A flow bound to a framework, its functions compiled: what a run asks of an adapter's right-hand side."""
+
+    rhs: RightHandSide
+
+    def initial(self) -> Array:
+        """The starting parameters, (m,)."""
+
+    def at(self, t: float, theta: Array) -> Evaluation:
+        """The right-hand side at θ (m,), driven by the points of time t."""
+
+    def diagnose(self, theta: Array, z: Array, weights: Array, z_out: Array, weights_out: Array) -> dict[str, Array]:
+        """`RightHandSide.diagnose`."""
+
+    def moved(self, theta: Array, z: Array, direction: Array) -> Array:
+        """J(θ) direction at the points z (N, d), (N, d)."""
+
+
+class Failure(NamedTuple):
+    """Why an integrator cannot go on."""
+
+    reason: Reason
+    words: str
+
+
+VANISHED = Failure(Reason.step_vanished, "the step size vanished")
+UNSOLVED = Failure(Reason.stage_unsolved, "an implicit stage could not be solved; try a smaller step_size")
+NOT_FINITE = Failure(Reason.not_finite, "the parameters are not finite")
+
+
+class Integrator(Protocol):
+    """A method bound to a flow, a function of the state alone: a run resumed from any state makes the same steps."""
+
+    chunk: int
+    """Steps between reports that suit it: it begins anew after each."""
+
+    def advance(self, state: State, stop: float, limit: int) -> tuple[State, Failure | None]:
+        """Go on from `state` towards the time `stop` by at most `limit` steps, accepted and rejected ones.
+
+        Returns the new state, with the knots between the two, and why it cannot go on from there, or None.
+        """
+
+
+def states(integrator: Integrator, state: State, stops: np.ndarray, max_steps: int) -> Iterator[State]:
+    """The states of a run from `state` through the times `stops`, at each of which a step ends.
+
+    The run takes at most `max_steps` steps, those of `state` included. Raises `IntegrationError` where it cannot
+    go on, after yielding the last good state.
+    """
+    for stop in map(float, stops):
+        while state.time < stop:
+            left = max_steps - state.accepted - state.rejected
+            if left <= 0:
+                raise IntegrationError(state.time, f"max_steps={max_steps} was reached", Reason.max_steps)
+            new, failure = integrator.advance(state, stop, min(integrator.chunk, left))
+            if new is not state:
+                yield (state := new)
+            if failure is not None:
+                raise IntegrationError(state.time, failure.words, failure.reason)
