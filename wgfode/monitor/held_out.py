@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..adapters.base import AdaptedRightHandSide
+if TYPE_CHECKING:
+    from ..adapters.base import AdaptedRightHandSide
 
 LARGE = ("x", "log_density")
 """Reports of every point, which a reading leaves on the device."""

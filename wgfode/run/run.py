@@ -8,11 +8,10 @@ import time as clock
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..adapters.base import AdaptedRightHandSide
 from ..certificate import Certificate
 from ..errors import IntegrationError
 from ..monitor.fault import explain
@@ -24,6 +23,9 @@ from ..storage import StorageError
 from . import checkpoint
 from .checkpoint import Snapshot
 from .progress import reporter
+
+if TYPE_CHECKING:
+    from ..adapters.base import AdaptedRightHandSide
 
 log = logging.getLogger("wgfode")
 
