@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 SUFFIXES = (".nc", ".zarr")
-RESERVED = ("coordinates", "grid_mapping", "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS")
+RESERVED = (
+    "coordinates", "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST",
+    "_NCProperties", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_nc3_strict",
+)  # fmt: skip
 """Names of attributes with which file formats, and xarray when it reads them, do something."""
 
 
@@ -70,7 +73,7 @@ def check_attribute(key: Any, value: Any, owner: str) -> None:
     if key in RESERVED:
         raise InputError(f"attribute {key!r} of {owner} has a meaning of its own in files: choose another name")
     if isinstance(value, (list, tuple, np.ndarray)):
-        flat = not isinstance(value, np.ndarray) or value.ndim == 1
+        flat = not isinstance(value, np.ndarray) or (value.ndim == 1 and value.dtype.kind in "iuf")
         items = list(value) if flat else []
         words = [isinstance(item, str) for item in items]
         fits = bool(items) and (all(words) or not any(words)) and all(map(_holdable, items))
@@ -102,6 +105,8 @@ def _instead(value: Any) -> str:
         return "give json.dumps of it, or an attribute for each entry"
     if hasattr(value, "isoformat"):
         return "give its isoformat()"
+    if isinstance(value, (np.ndarray, tuple)):
+        return "give a list"
     return "give its str()"
 
 

@@ -46,7 +46,15 @@ INTEGRATORS = {"diffrax": ("jax", "diffrax"), "torchdiffeq": ("torch", "torchdif
 
 def installed() -> list[str]:
     """The integrators whose packages are there, without importing them."""
-    return [name for name, needs in INTEGRATORS.items() if all(map(importlib.util.find_spec, needs))]
+    return [name for name, needs in INTEGRATORS.items() if all(map(can_be_found, needs))]
+
+
+def can_be_found(package: str) -> bool:
+    """Whether a package is there; one that the program has blocked is not."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # from an import hook, or None in sys.modules
+        return False
 
 
 def first_installed() -> str:
@@ -57,7 +65,9 @@ def first_installed() -> str:
 def output_times(name: str, times: Sequence[float]) -> tuple[float, ...]:
     """`times`, increasing and finite, with 0 before them; else `InputError`."""
     try:
-        array = np.asarray(None if isinstance(times, str) else list(times), dtype=float)
+        if isinstance(times, str):  # whose letters may be digits
+            raise TypeError
+        array = np.asarray(list(times), dtype=float)
     except (TypeError, ValueError):
         raise InputError(f"{name} must be numbers, got {times!r}") from None
     if array.ndim != 1 or array.size == 0:
