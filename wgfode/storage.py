@@ -89,7 +89,7 @@ def check_attribute(key: Any, value: Any, owner: str) -> None:
 def _holdable(value: Any) -> bool:
     """Whether a file holds a string or number as it is."""
     if isinstance(value, str):
-        return "\0" not in value and value == value.encode(errors="replace").decode()
+        return not isinstance(value, np.str_) and "\0" not in value and value == value.encode(errors="replace").decode()
     if isinstance(value, (float, np.float32, np.integer)):
         return True
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63

@@ -202,3 +202,21 @@ def test_the_command_imports_nothing_heavy() -> None:
     code = "import sys, wgfode.cli; print([m for m in ('torch', 'jax', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_show_and_plot_read_a_dataset(tmp_path: Path) -> None:
+    file = storage.write(tiny("completed"), tmp_path / "run.nc")
+    shown = wgfode("show", file)
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.splitlines()[0].split()[:4] == ["t", "energy", "map", "err"]
+    assert shown.stdout.splitlines()[-1].endswith("completed")
+    drawn = wgfode("plot", file, tmp_path / "plots")
+    assert drawn.exit_code == 0, drawn.output
+    assert "energy.png" in os.listdir(tmp_path / "plots")
+    for command in (("show", tmp_path / "none.nc"), ("plot", tmp_path / "none.nc", tmp_path)):
+        failed = wgfode(*command)
+        assert failed.exit_code == 2
+        assert "cannot be read as a dataset" in failed.stderr
+    xr.Dataset({"a": 1}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    for command in (("show", tmp_path / "other.nc"), ("plot", tmp_path / "other.nc", tmp_path)):
+        assert wgfode(*command).exit_code == 2

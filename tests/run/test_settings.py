@@ -112,7 +112,8 @@ SCALARS = NUMBERS | strategies.text() | strategies.none() | strategies.dates() |
 ARRAYS = strategies.sampled_from(
     [np.float32(0.1), np.float64(2), np.int32(3),
      np.uint8(7), np.uint64(2**63), np.float16(1), np.longdouble(1), np.bool_(1),
-     np.arange(3), np.array([0.5, np.nan]), np.array(["a", "bc"]), np.str_("d"), np.zeros((2, 2)), np.zeros(0), np.array(3.0), b"a"]
+     np.arange(3), np.array([0.5, np.nan]), np.array(["a", "bc"]), np.str_("d"),
+     np.zeros((2, 2)), np.zeros(0), np.array(3.0), b"a"]
 )  # fmt: skip
 VALUES = SCALARS | ARRAYS | strategies.lists(NUMBERS, max_size=4) | strategies.lists(strategies.text(), max_size=3)
 
