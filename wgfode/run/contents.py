@@ -111,7 +111,9 @@ def globals_read(function: types.FunctionType) -> dict[str, Any]:
     """
     if function.__code__.co_filename.startswith(LIBRARIES):
         return {}
-    codes, names, own = [function.__code__], set(), set()
+    names: set[str] = set()
+    own: set[str] = set()
+    codes = [function.__code__]
     while codes:
         code = codes.pop()
         names.update(code.co_names)
