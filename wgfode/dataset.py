@@ -35,6 +35,7 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "w2_bound_error": (("time",), "standard error of the bound", "1"),
     "w2_bound_integrator": (("time",), "part of the bound that steps in time add", "1"),
     "min_jacobian": (("time",), "smallest det of the map's space derivative", "1"),
+    "stiffness": (("time",), "spectral radius of the right-hand side's Jacobian", "1"),
     "linear_residual": (("time",), "true relative residual of the linear solve", "1"),
     "linear_steps": (("time",), "iterations of the linear solve (0: direct)", "1"),
     "linear_fallback": (("time",), "1 where Cholesky gave way to the smooth filter", "1"),

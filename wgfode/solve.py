@@ -7,35 +7,33 @@ import importlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .adapters.base import AdaptedRightHandSide
 from .backend import precision
 from .certificate import Certificate, absent
 from .dataset import add
-from .errors import InputError, choice, positive_int, real, whole
+from .errors import InputError, MissingDependencyError
 from .flow import GradientFlow
 from .monitor.held_out import HeldOut
 from .points.on_demand import Scheduled
-from .run import checkpoint as checkpoints
-from .run.fingerprint import describe
+from .run.fingerprint import fingerprint
 from .run.run import SAME_TIME, Run
-from .stepping import stiffness as _stiffness
+from .run.settings import Settings, installed, with_options
+from .stepping import stiffness
 from .stepping.automatic import Automatic
-from .stepping.methods import AUTO, SEMI_IMPLICIT, Method
+from .stepping.integrator import Integrator
+from .stepping.methods import AUTO, SEMI_IMPLICIT
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from .adapters.base import AdaptedRightHandSide
+
 log = logging.getLogger("wgfode")
 
-BACKENDS = {"diffrax": "jax", "torchdiffeq": "torch", "scipy": "torch"}
-"""The framework of each integrator."""
-INTEGRATORS = tuple(BACKENDS)
 BOUNDS = ("w2_bound", "w2_bound_error", "w2_bound_integrator")
 UNITS = {"float64": 1e3, "float32": 1e2}
 """Spread of the reference beyond which, or below whose inverse, a run is refused for its units."""
@@ -46,182 +44,128 @@ MANY_REJECTIONS = 0.3
 """Rejected steps as a share of accepted ones above which a run warns: a rough right-hand side."""
 
 
-def solve(
-    flow: GradientFlow,
-    times: Sequence[float],
-    *,
-    integrator: str = "diffrax",
-    method: str = "Tsit5",
-    rtol: float = 1e-6,
-    atol: float = 1e-8,
-    step_size: float | None = None,
-    max_steps: int = 100_000,
-    evaluation: int = 4096,
-    seed: int = 0,
-    dtype: str = "float64",
-    device: Any = None,
-    error_norm: str = "parameters",
-    stiffness: bool = True,
-    progress: bool = False,
-    certificate: bool = True,
-    initial_error: float = 0.0,
-    resample: str | None = None,
-    on_fold: str = "stop",
-    checkpoint: str | Path | None = None,
-    resume: bool = False,
-    attributes: dict[str, Any] | None = None,
-) -> xr.Dataset:
+@with_options
+def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Dataset:
     """Integrate `flow` from t = 0 and return the dataset at 0 and `times`.
 
-    - `times`: increasing, >= 0;
-    - `integrator`: "diffrax" or "torchdiffeq"; `method` means the same with either, and "auto" chooses by the
-      stiffness that it finds; or "scipy", for Radau, BDF and LSODA. "proximal" and "bilevel" are the source's
-      semi-implicit scheme, in steps of `step_size` (`wgfode.stepping.proximal`, `wgfode.stepping.bilevel`);
-    - `rtol`, `atol`: tolerances on the parameters, or `step_size` for fixed steps;
-    - `error_norm`: measure a step's error in the "parameters" or in the "metric", as displaced mass ‖J δθ‖;
-    - `stiffness`: add the spectral radius of the right-hand side's Jacobian, and what it recommends;
-    - `evaluation`, `seed`: how many held-out points carry the diagnostics, and their seed;
-    - `progress`: a progress bar on stderr; `attributes` are added to the dataset's;
-    - `certificate`: carry `w2_bound` along (`wgfode.certificate`), at one or two more right-hand sides a step;
-      `initial_error` is its E₀ = W₂(λ, ρ₀), where the flow was to start from a ρ₀ other than the reference λ;
-    - `resample`: "auto" begins a new segment with fresh driving points when the run overfits the old ones;
-    - `on_fold`: "stop" or "warn" when the map loses injectivity on held-out points;
-    - `checkpoint`: a file from which the run can be taken up again, written atomically every few steps (at
-      most once a second), at every output time and at the end. With `resume` the run goes on from it, if it
-      is there; without, an old one is kept beside it, as NAME.old.
+    OPTIONS
 
     A run that cannot go on (vanishing steps, NaN, lost injectivity, Ctrl-C) returns what it had, with
     `status` saying where and why it stopped. Raises `InputError` for wrong arguments, before any work;
     `CheckpointError` for a checkpoint that is torn, or of another run or version; `StorageError` where the
-    first checkpoint cannot be written.
+    first checkpoint cannot be written; `MissingDependencyError` where the integrator is not installed.
     """
-    times_ = _checked_times(times)
-    integrator = choice("integrator", integrator, INTEGRATORS)
-    dtype = choice("dtype", dtype, ("float64", "float32"))
-    how = Method(method, rtol, atol, step_size, max_steps, error_norm)
-    how.fits(dtype)
-    evaluation, seed = positive_int("evaluation", evaluation), whole("seed", seed, 0)
-    if warning := flow.metric.check(flow.dim, evaluation, "held-out points (evaluation)"):
+    settings = Settings.given({"times": times, **options})
+    check_together(flow, settings)
+    schedule = None if settings.resample is None else Scheduled(flow.points)
+    flow = flow if schedule is None else replace(flow, points=schedule)
+    adapter, context = framework(settings)
+    with context:
+        tolerance = 1e-2 * settings.rtol if settings.adaptive else 1e-6
+        f = adapter.right_hand_side(flow, dtype=settings.dtype, device=settings.device, tolerance=tolerance)
+        # a dictionary needs more points than it has potentials to be judged
+        readings = min(settings.evaluation, max(READ_ON_THE_WAY, 2 * flow.metric.count(flow.dim)))
+        held_out = HeldOut(f, readings, settings.seed)
+        bound = certificate(held_out, flow, settings)
+        times_ = np.array(settings.times)
+        methods: list[str] = [] if settings.method == AUTO else [settings.method]
+        # adaptive steps end where they must; fixed ones at every output time, as they know no tolerance
+        ends = stops(times_[-1:] if settings.adaptive else times_[1:], f.jump_times(0.0, times_[-1]))
+        course = Run(
+            f, stepper(adapter, f, settings, methods), settings.how, times_, ends, held_out, bound, schedule,
+            stop_on_fold=settings.on_fold == "stop", notes=methods,
+        )  # fmt: skip
+        if settings.checkpoint is not None:
+            course.keep(Path(settings.checkpoint), fingerprint(f.rhs, settings), settings.resume)
+        course.run(settings.progress)
+        warn_of_rejections(course)
+        return result(course, settings)
+
+
+def check_together(flow: GradientFlow, settings: Settings) -> None:
+    """Raise `InputError` where settings and flow do not fit; warn of held-out points that are too few."""
+    if warning := flow.metric.check(flow.dim, settings.evaluation, "held-out points (evaluation)"):
         log.warning("%s", warning)
-    on_fold = choice("on_fold", on_fold, ("stop", "warn"))
-    if real("initial_error", initial_error) < 0:
-        raise InputError(f"initial_error must be >= 0, got {initial_error!r}")
-    if resample is not None:
-        choice("resample", resample, ("auto",))
-        flow = replace(flow, points=(schedule := Scheduled(flow.points)))
-    else:
-        schedule = None
-    spread, limit = float(np.sqrt(np.trace(flow.reference.covariance) / flow.dim)), UNITS[dtype]
+    spread, limit = float(np.sqrt(np.trace(flow.reference.covariance) / flow.dim)), UNITS[settings.dtype]
     if not 1 / limit <= spread <= limit:
         raise InputError(
-            f"reference has spread {spread:.2g}, outside {1 / limit:g} … {limit:g} ({dtype}): the parameters then "
-            "differ so much in size that the linear solver loses the small ones. Choose units in which it is about 1"
+            f"reference has spread {spread:.2g}, outside {1 / limit:g} … {limit:g} ({settings.dtype}): the "
+            "parameters then differ so much in size that the linear solver loses the small ones. Choose units in which "
+            "it is about 1"
         )
-    if resume and checkpoint is None:
-        raise InputError("resume=True needs checkpoint=PATH, the file to resume from")
-    place = None if checkpoint is None else checkpoints.check(checkpoint)
-    adapter = importlib.import_module(f".adapters.{integrator}", __package__)
-    with precision(BACKENDS[integrator], dtype):
-        adaptive = step_size is None
-        f = adapter.right_hand_side(flow, dtype=dtype, device=device, tolerance=1e-2 * rtol if adaptive else 1e-6)
-        # a dictionary needs more points than it has potentials to be judged
-        held_out = HeldOut(f, min(evaluation, max(READ_ON_THE_WAY, 2 * flow.metric.count(flow.dim))), seed)
-        bound = None
-        if certificate and (convexity := flow.energy.modulus) is not None:
-            tolerances = (rtol, atol) if adaptive else (1e-6, 1e-8)
-            bound = Certificate(held_out, convexity, float(initial_error), *tolerances)
-        make = functools.partial(adapter.integrator, f)
-        methods: list[str] = [] if how.name == AUTO else [how.name]
-        if how.name in SEMI_IMPLICIT:
-            stepper = importlib.import_module(f".stepping.{how.name}", __package__).integrator(f.rhs, how)
-        elif how.name == AUTO:
-            stepper = Automatic(f.rhs, make, how, float(times_[-1]), methods)
-        else:
-            stepper = make(how)
-        # adaptive steps end where they must; fixed ones at every output time, as they know no tolerance
-        stops = _stops(times_[-1:] if adaptive else times_[1:], f.jump_times(0.0, times_[-1]))
-        course = Run(f, stepper, how, times_, stops, held_out, bound, schedule,
-                     stop_on_fold=on_fold == "stop", notes=methods)  # fmt: skip
-        if place is not None:
-            settings = {
-                "integrator": integrator, "dtype": dtype, "device": str(device), "times": times_.tolist(),
-                "evaluation": evaluation, "seed": seed, "certificate": bound is not None,
-                "initial_error": float(initial_error), "resample": resample,
-            }  # fmt: skip
-            course.keep(place, _fingerprint(f, how, settings), resume)
-        course.run(progress)
-        saved, last = course.saved, course.last
-        if last.rejected > MANY_REJECTIONS * max(last.accepted, 1) and last.rejected > 10:
-            log.warning(
-                "%d steps were rejected beside %d accepted: the right-hand side is rough at this tolerance. "
-                "A larger shift, a tighter rtol of the linear solver, or more points make it smoother",
-                last.rejected, last.accepted,
-            )  # fmt: skip
-        times_saved, thetas = [state.time for state in saved], [state.theta for state in saved]
-        used = (methods or [how.name])[-1].split()[-1]
-        radii, advice = (
-            _stiffness.report(f.rhs, times_saved, thetas, used, last.accepted) if stiffness else (None, None)
-        )
-        if advice:
-            log.info(advice)
-        known = {
-            "recommendation": advice,
-            "methods": ", ".join(methods) if how.name == AUTO else None,
-            "error_norm": how.error_norm,
-            "integrator": integrator,
-            "method": how.name,
-            "rtol": rtol if adaptive else None,
-            "atol": atol if adaptive else None,
-            "step_size": step_size,
-            "max_steps": max_steps,
-            "output_times": " ".join(map(repr, times_.tolist())),
-            "resample": resample,
-            "on_fold": on_fold,
-            "stiffness": "on" if stiffness else "off",
-            "certificate": "on" if certificate else "off",
-            "initial_error": float(initial_error),
-            "device": device if isinstance(device, str) else None,
-            "w2_bound_absent": absent(flow.energy) or "certificate=False",
-        }
-        dataset = f.dataset(times_saved, thetas, evaluation, seed, **(known | course.attributes() | (attributes or {})))
-        if bound is not None:
-            add(dataset, dict(zip(BOUNDS, np.array(course.bounds).T, strict=True)))
-            del dataset.attrs["w2_bound_absent"]
-            dataset.attrs |= {"convexity": bound.convexity, "w2_bound_quadrature_error": bound.quadrature}
-        if radii is not None:
-            name = "spectral radius of the right-hand side's Jacobian"
-            dataset["stiffness"] = ("time", radii, {"long_name": name, "units": "1"})
-        return dataset
 
 
-def _fingerprint(f: AdaptedRightHandSide, how: Method, settings: dict[str, Any]) -> dict[str, str]:
-    """The settings on which a run's states depend, for a checkpoint to recognise its run."""
-    flow = f.rhs.flow
-    parts = {name: getattr(flow, name) for name in (
-        "map", "energy", "reference", "points", "metric", "solver", "estimator")}  # fmt: skip
-    parts["initial parameters"] = f.rhs.backend.to_numpy(f.initial())
-    described = {name: describe(part) for name, part in parts.items()}
-    numbers = settings | {name: getattr(how, name) for name in ("name", "rtol", "atol", "step_size", "error_norm")}
-    numbers["method"] = numbers.pop("name")
-    return {"wgfode": metadata.version("wgfode")} | {name: repr(value) for name, value in numbers.items()} | described
+def framework(settings: Settings) -> tuple[Any, Any]:
+    """(the adapter of the integrator, the context of its framework's precision); what is missing is named."""
+    place = f"{__package__}.adapters"
+    try:
+        adapter = importlib.import_module(f"{place}.{settings.integrator}")
+        return adapter, precision(settings.framework, settings.dtype)
+    except MissingDependencyError as error:
+        there = [name for name in installed() if name != settings.integrator]
+        hint = f". Installed here: integrator={' or '.join(map(repr, there))}" if there else ""
+        raise MissingDependencyError(f"integrator={settings.integrator!r}: {error}{hint}") from error
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(place):
+            raise
+        raise MissingDependencyError(f"solve needs {place}, which is not here: reinstall wgfode whole") from error
 
 
-def _stops(times: np.ndarray, jumps: np.ndarray) -> np.ndarray:
-    """Where a run must stop: at output times and jumps. A jump within rounding of an output time stands for it."""
+def certificate(held_out: HeldOut, flow: GradientFlow, settings: Settings) -> Certificate | None:
+    """The bound that travels along, or None where it is not wanted or no convexity is known."""
+    if not settings.certificate or (convexity := flow.energy.modulus) is None:
+        return None
+    tolerances = (settings.rtol, settings.atol) if settings.adaptive else (1e-6, 1e-8)
+    return Certificate(held_out, convexity, settings.initial_error, *tolerances)
+
+
+def stepper(adapter: Any, f: AdaptedRightHandSide, settings: Settings, methods: list[str]) -> Integrator:
+    """Who steps; the automatic choice is noted in `methods`."""
+    how = settings.how
+    make = functools.partial(adapter.integrator, f)
+    if how.name in SEMI_IMPLICIT:
+        return importlib.import_module(f".stepping.{how.name}", __package__).integrator(f.rhs, how)
+    return Automatic(f.rhs, make, how, settings.times[-1], methods) if how.name == AUTO else make(how)
+
+
+def warn_of_rejections(course: Run) -> None:
+    """Warn of a run that threw away many steps."""
+    last = course.last
+    if last.rejected > MANY_REJECTIONS * max(last.accepted, 1) and last.rejected > 10:
+        log.warning(
+            "%d steps were rejected beside %d accepted: the right-hand side is rough at this tolerance. "
+            "A larger shift, a tighter rtol of the linear solver, or more points make it smoother",
+            last.rejected, last.accepted,
+        )  # fmt: skip
+
+
+def result(course: Run, settings: Settings) -> xr.Dataset:
+    """The dataset of a run that is over."""
+    f, bound, methods = course.f, course.certificate, course.notes
+    times, thetas = [state.time for state in course.saved], [state.theta for state in course.saved]
+    values: dict[str, np.ndarray] = {}
+    known = settings.kept() | course.attributes()
+    if settings.stiffness:
+        used = (methods or [settings.method])[-1].split()[-1]
+        values["stiffness"], advice = stiffness.report(f.rhs, times, thetas, used, course.last.accepted)
+        known["recommendation"] = advice
+        log.info(advice)
+    if settings.method == AUTO:
+        known["methods"] = ", ".join(methods)
+    if bound is None:
+        known["w2_bound_absent"] = absent(f.rhs.flow.energy) or "certificate=False"
+    known.pop("evaluation_seed")  # the right-hand side writes it itself
+    dataset = f.dataset(times, thetas, settings.evaluation, settings.seed, **known)
+    if bound is not None:
+        values |= dict(zip(BOUNDS, np.array(course.bounds).T, strict=True))
+        del dataset.attrs["w2_bound_absent"]
+        dataset.attrs |= {"convexity": bound.convexity, "w2_bound_quadrature_error": bound.quadrature}
+    add(dataset, values)
+    dataset.attrs |= settings.attributes or {}
+    return dataset
+
+
+def stops(times: np.ndarray, jumps: np.ndarray) -> np.ndarray:
+    """Where steps must end: at `times` and jumps. A jump within rounding of one of the times stands for it."""
     met = np.isclose(times[:, None], jumps, rtol=SAME_TIME, atol=0).any(axis=1)
     return np.union1d(times[~met], jumps)
-
-
-def _checked_times(times: Sequence[float]) -> np.ndarray:
-    try:
-        array = np.asarray(None if isinstance(times, str) else list(times), dtype=float)
-    except (TypeError, ValueError):
-        raise InputError(f"times must be numbers, got {times!r}") from None
-    if array.ndim != 1 or array.size == 0:
-        raise InputError(f"times must be a non-empty sequence of numbers, got shape {array.shape}")
-    if not np.isfinite(array).all() or array[0] < 0 or (np.diff(array) <= 0).any():
-        raise InputError(f"times must be finite, >= 0 and increasing, got {array.tolist()}")
-    array = array if array[0] == 0 else np.concatenate([[0.0], array])
-    if array.size == 1:
-        raise InputError(f"times must hold a time after 0, got {times!r}")
-    return array

@@ -10,7 +10,9 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .errors import InputError, MissingDependencyError, WgfodeError
 
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 SUFFIXES = (".nc", ".zarr")
+RESERVED = (
+    "coordinates", "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST",
+    "_NCProperties", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_nc3_strict",
+)  # fmt: skip
+"""Names of attributes with which file formats, and xarray when it reads them, do something."""
 
 
 class StorageError(WgfodeError, OSError):
@@ -56,6 +63,53 @@ def probe(directory: Path, name: str) -> None:
         raise InputError(f"{name} cannot be written: {error.strerror} ({str(directory)!r})") from error
 
 
+def check_attribute(key: Any, value: Any, owner: str) -> None:
+    """Raise `InputError`, saying what to do, where a file cannot hold the attribute or would not give it back.
+
+    Files hold strings, numbers of at most 64 bits, and flat lists of either. `owner` is whose attribute it is.
+    """
+    if not isinstance(key, str) or not key.isprintable() or key != key.strip() or not key or "/" in key:
+        raise InputError(f"the names of {owner} must be printable strings without '/', got {key!r}")
+    if key in RESERVED:
+        raise InputError(f"attribute {key!r} of {owner} has a meaning of its own in files: choose another name")
+    if isinstance(value, (list, tuple, np.ndarray)):
+        flat = not isinstance(value, np.ndarray) or (value.ndim == 1 and value.dtype.kind in "iuf")
+        items = list(value) if flat else []
+        words = [isinstance(item, str) for item in items]
+        fits = bool(items) and (all(words) or not any(words)) and all(map(_holdable, items))
+    else:
+        fits = _holdable(value)
+    if not fits:
+        raise InputError(
+            f"attribute {key!r} of {owner} must be a string, a number or a flat list of either, got {value!r}: "
+            f"{_instead(value)}"
+        )
+
+
+def _holdable(value: Any) -> bool:
+    """Whether a file holds a string or number as it is."""
+    if isinstance(value, str):
+        return not isinstance(value, np.str_) and "\0" not in value and value == value.encode(errors="replace").decode()
+    if isinstance(value, (float, np.float32, np.integer)):
+        return True
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def _instead(value: Any) -> str:
+    """What to do about an attribute that files do not hold."""
+    if value is None:
+        return "leave it out"
+    if isinstance(value, (bool, np.bool_)):
+        return f"give {int(value)} or {str(value)!r}"
+    if isinstance(value, dict):
+        return "give json.dumps of it, or an attribute for each entry"
+    if hasattr(value, "isoformat"):
+        return "give its isoformat()"
+    if isinstance(value, (np.ndarray, tuple)):
+        return "give a list"
+    return "give its str()"
+
+
 def write(dataset: xr.Dataset, path: str | Path) -> Path:
     """Write `dataset` to `path`: netCDF where it ends in .nc, a zarr store where it ends in .zarr.
 
@@ -67,8 +121,7 @@ def write(dataset: xr.Dataset, path: str | Path) -> Path:
     owners = {"dataset": dataset.attrs} | {str(n): v.attrs for n, v in dataset.variables.items()}
     for owner, attributes in owners.items():
         for key, value in attributes.items():
-            if value is None or isinstance(value, (bool, dict)):
-                raise InputError(f"attribute {key!r} of {owner} must be a string or a number, got {value!r}")
+            check_attribute(key, value, owner)
     replace = _replace_store if place.suffix == ".zarr" else _replace_file
     replace(dataset, place)
     return Path(path)

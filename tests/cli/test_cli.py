@@ -16,7 +16,8 @@ from wgfode.adapters.torchdiffeq import right_hand_side
 
 import wgfode as wgf
 from wgfode import storage
-from wgfode.cli import app as cli
+from wgfode.cli.app import app
+from wgfode.cli.run import output_times
 
 NAME = "ornstein-uhlenbeck-2d"
 SHORT = ("--until", "0.02", "--evaluation", "64", "--rtol", "1e-4")
@@ -24,7 +25,7 @@ SHORT = ("--until", "0.02", "--evaluation", "64", "--rtol", "1e-4")
 
 def wgfode(*arguments: str | Path) -> Any:
     """The command's result, run in this process."""
-    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 def tiny(status: str) -> xr.Dataset:
@@ -41,7 +42,7 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def begun(*_: object, **__: object) -> None:
         pytest.fail("the run began")
 
-    monkeypatch.setattr(cli, "solve", begun)
+    monkeypatch.setattr("wgfode.cli.run.solve", begun)
 
 
 def test_list_shows_every_problem() -> None:
@@ -111,7 +112,7 @@ def test_module_draws_and_keeps_stdout_for_the_table(tmp_path: Path) -> None:
     ],
 )
 def test_exit_status_is_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: str, code: int) -> None:
-    monkeypatch.setattr(cli, "solve", lambda *_, **__: tiny(status))
+    monkeypatch.setattr("wgfode.cli.run.solve", lambda *_, **__: tiny(status))
     result = wgfode("run", NAME, "--out", tmp_path / "run.zarr")
     assert result.exit_code == code
     assert status in result.stdout
@@ -122,7 +123,7 @@ def test_interrupt_outside_the_integration(monkeypatch: pytest.MonkeyPatch) -> N
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "solve", interrupted)
+    monkeypatch.setattr("wgfode.cli.run.solve", interrupted)
     result = wgfode("run", NAME)
     assert result.exit_code == 130
     assert "Traceback" not in result.stderr
@@ -181,7 +182,7 @@ def test_a_full_disk_does_not_take_the_table(monkeypatch: pytest.MonkeyPatch, tm
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cli, "solve", lambda *_, **__: tiny("completed"))
+    monkeypatch.setattr("wgfode.cli.run.solve", lambda *_, **__: tiny("completed"))
     monkeypatch.setattr(storage.os, "fsync", full)
     result = wgfode("run", NAME, "--out", tmp_path / "run.nc")
     assert result.exit_code == 2
@@ -191,13 +192,31 @@ def test_a_full_disk_does_not_take_the_table(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_until_cuts_the_output_times() -> None:
-    assert cli._until((0.0, 0.1, 0.5), 0.1) == (0.0, 0.1)
-    assert cli._until((0.0, 0.1, 0.5), 0.2) == (0.0, 0.1, 0.2)
-    assert cli._until((0.0, 0.1, 0.5), 1.0) == (0.0, 0.1, 0.5, 1.0)
-    assert cli._until((0.0, 0.1, 0.5), None) == (0.0, 0.1, 0.5)
+    assert output_times((0.0, 0.1, 0.5), 0.1) == (0.0, 0.1)
+    assert output_times((0.0, 0.1, 0.5), 0.2) == (0.0, 0.1, 0.2)
+    assert output_times((0.0, 0.1, 0.5), 1.0) == (0.0, 0.1, 0.5, 1.0)
+    assert output_times((0.0, 0.1, 0.5), None) == (0.0, 0.1, 0.5)
 
 
 def test_the_command_imports_nothing_heavy() -> None:
     code = "import sys, wgfode.cli; print([m for m in ('torch', 'jax', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_show_and_plot_read_a_dataset(tmp_path: Path) -> None:
+    file = storage.write(tiny("completed"), tmp_path / "run.nc")
+    shown = wgfode("show", file)
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.splitlines()[0].split()[:4] == ["t", "energy", "map", "err"]
+    assert shown.stdout.splitlines()[-1].endswith("completed")
+    drawn = wgfode("plot", file, tmp_path / "plots")
+    assert drawn.exit_code == 0, drawn.output
+    assert "energy.png" in os.listdir(tmp_path / "plots")
+    for command in (("show", tmp_path / "none.nc"), ("plot", tmp_path / "none.nc", tmp_path)):
+        failed = wgfode(*command)
+        assert failed.exit_code == 2
+        assert "cannot be read as a dataset" in failed.stderr
+    xr.Dataset({"a": 1}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    for command in (("show", tmp_path / "other.nc"), ("plot", tmp_path / "other.nc", tmp_path)):
+        assert wgfode(*command).exit_code == 2

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 import wgfode as wgf
 from wgfode import storage
-from wgfode.cli import app as cli
+from wgfode.cli.app import app
 from wgfode.maps import Affine
 from wgfode.run import checkpoint as checkpoints
 from wgfode.run.checkpoint import CheckpointError, Snapshot
@@ -361,7 +361,7 @@ SHORT = ("--until", "0.02", "--evaluation", "64", "--rtol", "1e-4", "--integrato
 
 
 def wgfode(*arguments: str | Path) -> Any:
-    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 def test_the_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,7 +402,7 @@ def test_from_takes_options_and_refuses_what_is_no_run(tmp_path: Path, monkeypat
         seen.update(arguments, times=times, points=flow.points)
         raise wgf.InputError("seen")
 
-    monkeypatch.setattr(cli, "solve", solve)
+    monkeypatch.setattr("wgfode.cli.run.solve", solve)
     wgfode("run", NAME, "--from", first, "--rtol", "1e-3", "--until", "0.5", "--seed", "7")
     assert (seen["rtol"], seen["seed"], seen["times"], seen["points"].seed) == (1e-3, 7, (0.0, 0.02, 0.5), 7)
     assert (seen["integrator"], seen["evaluation"], seen["method"]) == ("torchdiffeq", 64, "Tsit5")

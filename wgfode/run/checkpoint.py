@@ -43,17 +43,18 @@ class Snapshot:
     """The last steps, for the paths of the output times and of the certificate."""
 
 
-def check(path: str | Path) -> Path:
-    """The place of a checkpoint, once it is sure that files can be written there; else `InputError`."""
+def check(name: str, path: str | Path) -> Path:
+    """The place of a checkpoint, once it is sure that files can be written there; else `InputError` with its name."""
     try:
         place = Path(os.path.realpath(path))
     except (TypeError, ValueError):
-        raise InputError(f"checkpoint must be a path, got {path!r}") from None
+        raise InputError(f"{name} must be a path, got {path!r}") from None
+    what = f"{name}={str(path)!r}"
     if not place.parent.is_dir():
-        raise InputError(f"checkpoint={str(path)!r} cannot be written: no directory {str(place.parent)!r}")
+        raise InputError(f"{what} cannot be written: no directory {str(place.parent)!r}")
     if place.is_dir():
-        raise InputError(f"checkpoint={str(path)!r} is a directory")
-    storage.probe(place.parent, f"checkpoint={str(path)!r}")
+        raise InputError(f"{what} is a directory")
+    storage.probe(place.parent, what)
     return place
 
 

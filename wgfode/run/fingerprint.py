@@ -1,19 +1,44 @@
-"""What makes two runs the same run: every setting in words, with a digest of what the words leave out."""
+"""What makes two runs the same run: how every part of it is written, and what its functions compute.
+
+How a function is written does not tell what it does: it may read a file, a global variable, an array behind a compiled
+call. What it computes at some points does not tell what it does elsewhere. A checkpoint holds both.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import inspect
 import re
-import types
-from collections.abc import Mapping
-from typing import Any
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-DEPTH = 12
-"""How deep functions, containers and objects are followed."""
+from ..pushforward import reference_score
+from ..rhs import RightHandSide
+from ..tangent import Tangent
+from .contents import digest
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+PARTS = ("map", "energy", "reference", "points", "metric", "solver", "estimator")
+DIGITS = {"float64": 10, "float32": 4}
+"""Digits that count of a computed value, relative to the largest of its kind: the same machine computes the same
+bits only while its threads share out sums in the same way, and the last few digits are where that shows."""
+AWAY = 0.1
+"""How far from the initial parameters the map is looked at: there, all maps are the identity."""
+
+
+def fingerprint(rhs: RightHandSide, settings: Settings) -> dict[str, str]:
+    """All on which a run's states depend, in words and digests, by the names that a refusal uses."""
+    written = {name: describe(getattr(rhs.flow, name)) for name in PARTS}
+    return {
+        "wgfode": metadata.version("wgfode"),
+        **settings.fingerprint(),
+        **written,
+        "initial parameters": describe(rhs.backend.to_numpy(rhs.initial())),
+        **computed(rhs),
+    }
 
 
 def describe(value: Any) -> str:
@@ -23,69 +48,47 @@ def describe(value: Any) -> str:
     return f"{text} #{digest(value)}"
 
 
-def digest(value: Any) -> str:
-    """Twelve hexadecimal digits of `value`'s contents.
+def computed(rhs: RightHandSide) -> dict[str, str]:
+    """Digests of what the parts of a flow compute at the points that drive it first, around the initial parameters."""
+    flow, backend = rhs.flow, rhs.backend
+    xp = backend.xp
+    z, weights = rhs.points_of(0)
+    theta = rhs.initial()
+    direction = backend.asarray(AWAY * np.random.default_rng(0).uniform(-1.0, 1.0, flow.size))
 
-    Arrays count by their bytes; functions by qualified name, bytecode, constants, defaults and closure (not
-    by the globals they read); dataclasses and other objects by their type and attributes.
-    """
+    def parts(theta: Any, z: Any, weights: Any) -> dict[str, list[Any]]:
+        found = {"reference": [z, weights]}
+        if flow.reference.has_density:
+            found["reference"] += [flow.reference.log_density(z), reference_score(backend, flow.reference, z)]
+        found["map"] = [flow.map(theta + direction, z)]
+        rho = rhs.pushed(theta, z, weights)
+        for coefficient, term in flow.energy.terms:
+            found.setdefault(f"energy ({term.name})", []).extend(
+                [coefficient * term.value(rho), coefficient * term.gradient(rho)]
+            )
+        # of the field x: what the metric makes of it does not depend on the energy
+        found["metric"] = [
+            flow.metric.problem(Tangent(backend, flow.map, theta, z), weights, rho.x + xp.ones_like(z)).rhs
+        ]
+        return found
+
+    values = backend.compile(parts)(theta, z, weights)
+    return {
+        f"{name}, as computed on the driving points": rounded(
+            [backend.to_numpy(value) for value in held], backend.dtype
+        )
+        for name, held in values.items()
+    }
+
+
+def rounded(arrays: list[np.ndarray], dtype: str) -> str:
+    """A digest of arrays of numbers, up to the last digits of `dtype`."""
     sha = hashlib.sha256()
-    _feed(sha, value, DEPTH)
+    for array in arrays:
+        values = np.asarray(array, dtype=np.float64)
+        values = np.where(np.isnan(values), np.nan, values)  # one NaN is as good as another
+        finite = np.abs(values[np.isfinite(values)])
+        size = 10.0 ** np.ceil(np.log10(finite.max())) if finite.size and finite.max() > 0 else 1.0
+        sha.update(f"{values.shape} {size:g}\0".encode())
+        sha.update((np.round(values / size, DIGITS[dtype]) + 0.0).tobytes())  # + 0.0: −0 is 0
     return sha.hexdigest()[:12]
-
-
-def _feed(sha: Any, value: Any, depth: int) -> None:
-    def tag(text: str) -> None:
-        sha.update(f"{text}\0".encode())
-
-    def each(items: Any) -> None:
-        for item in items:
-            _feed(sha, item, depth - 1)
-
-    if depth == 0 or value is None or isinstance(value, (bool, int, float, complex, str, bytes, type)):
-        tag(f"{type(value).__name__}:{value!r}" if depth else type(value).__qualname__)
-    elif isinstance(value, np.ndarray) or (hasattr(value, "__array__") and hasattr(value, "dtype")):
-        array = np.ascontiguousarray(value.detach().cpu() if hasattr(value, "detach") else value)
-        tag(f"array:{array.dtype}:{array.shape}")
-        sha.update(array.tobytes())
-    elif isinstance(value, types.CodeType):
-        tag(f"code:{value.co_name}:{value.co_names}:{value.co_varnames}")
-        sha.update(value.co_code)
-        each(value.co_consts)
-    elif inspect.isfunction(value):
-        tag(f"function:{value.__qualname__}")
-        each((value.__code__, value.__defaults__, value.__kwdefaults__))
-        each(_cell(cell) for cell in value.__closure__ or ())
-    elif inspect.ismethod(value):
-        tag("method")
-        each((value.__func__, value.__self__))
-    elif dataclasses.is_dataclass(value):
-        tag(type(value).__qualname__)
-        for field in dataclasses.fields(value):
-            tag(field.name)
-            _feed(sha, getattr(value, field.name, None), depth - 1)
-    elif isinstance(value, Mapping):
-        tag("mapping")
-        each(pair for pair in value.items())
-    elif isinstance(value, (set, frozenset)):
-        tag("set:" + ",".join(sorted(digest(item) for item in value)))
-    elif isinstance(value, (list, tuple)):
-        tag(f"{type(value).__name__}:{len(value)}")
-        each(value)
-    elif getattr(value, "__dict__", None):
-        tag(type(value).__qualname__)
-        each(sorted((name, held) for name, held in vars(value).items()) if _named(value) else ())
-    else:
-        tag(re.sub(r" at 0x[0-9a-f]+", "", repr(value)))
-
-
-def _named(value: Any) -> bool:
-    """Whether an object's attributes are its own: those of a module are the whole program's."""
-    return not isinstance(value, types.ModuleType)
-
-
-def _cell(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not filled yet
-        return None

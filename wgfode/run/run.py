@@ -8,7 +8,7 @@ import time as clock
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from . import checkpoint
 from .checkpoint import Snapshot
 from .outputs import Knot, Outputs
 from .progress import reporter
+
+if TYPE_CHECKING:
+    pass
 
 log = logging.getLogger("wgfode")
 
