@@ -55,10 +55,10 @@ def test_the_budget_is_kept_exactly(name: str, changes: dict[str, Any]) -> None:
         name, **changes)  # fmt: skip
     start = State(0.0, FLOW.map.initial())
     for begin, budget in ((start, 1), (start, 3), (replace(start, accepted=5, rejected=2), 9)):
-        last = begin
+        passed = [begin]
         with pytest.raises(IntegrationError, match=f"max_steps={budget} was reached") as caught:
-            for state in states(steps, begin, np.array([20.0, 50.0]), budget):
-                last = state
+            passed.extend(states(steps, begin, np.array([20.0, 50.0]), budget))
+        last = passed[-1]
         assert caught.value.reason is Reason.max_steps
         assert last.accepted + last.rejected == budget
         assert caught.value.time == last.time
