@@ -22,6 +22,8 @@ class Backend(Protocol):
     xp: Any
     dtype: str
     """The real dtype, "float64" or "float32"."""
+    device: Any
+    """The framework's own, or None for its default."""
 
     def asarray(self, value: Any) -> Array:
         """`value` as an array of this backend's dtype and device."""

@@ -68,4 +68,4 @@ def default_cases(all_: bool, quick: bool) -> list[str]:
     """The names that are validated where none is given."""
     from ..validation import cases
 
-    return list(cases.alldefault_cases() if all_ else cases.QUICK if quick else cases.NAMED)
+    return list(cases.all_cases() if all_ else cases.QUICK if quick else cases.NAMED)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..errors import IntegrationError, Reason
 from ..rhs import Evaluation, RightHandSide
 from .state import State
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Array = Any
 
@@ -33,6 +36,11 @@ class BoundFlow(Protocol):
 
     def moved(self, theta: Array, z: Array, direction: Array) -> Array:
         """J(θ) direction at the points z (N, d), (N, d)."""
+
+    def dataset(
+        self, times: Sequence[float], thetas: Sequence[Array], evaluation: int = 4096, seed: int = 0, **attributes: Any
+    ) -> xr.Dataset:
+        """The dataset of parameters (m,) at times."""
 
 
 class Failure(NamedTuple):
