@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -296,10 +297,10 @@ def poor_docstrings(root: Path = ROOT) -> list[str]:
             found.append(f"{source.path} has no docstring")
         body = source.tree.body
         for node in body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                if not ast.get_docstring(node):
-                    found.append(f"{source.path}:{node.lineno} {node.name} has no docstring")
-        for node, following in zip(body, body[1:], strict=False):
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            if public and not ast.get_docstring(node):
+                found.append(f"{source.path}:{node.lineno} {node.name} has no docstring")
+        for node, following in pairwise(body):
             if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(following, ast.Expr):
                 continue
             said = str(getattr(following.value, "value", "")).strip()
