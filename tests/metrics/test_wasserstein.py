@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.linalg
-from wgfode.validation.exact import OrnsteinUhlenbeck, Product, Quantile1D, Rotated
 
 import wgfode as wgf
 from wgfode.backend import Backend, load
@@ -19,6 +18,7 @@ from wgfode.potentials import Kernels, Polynomial, Potentials, RandomFeatures
 from wgfode.problems import quadratic
 from wgfode.rhs import RightHandSide
 from wgfode.tangent import Tangent
+from wgfode.validation.exact import OrnsteinUhlenbeck, Product, Quantile1D, Rotated
 
 RNG = np.random.default_rng(0)
 
