@@ -39,7 +39,7 @@ ARROWS: dict[str, str] = {
     # the problem of one moment
     "tangent": "backend maps",
     "solvers": "arrays backend errors",
-    "metrics": "backend errors potentials solvers tangent",
+    "metrics": "backend errors potentials pushforward solvers tangent",
     "flow": "checks energies errors maps metrics points references solvers",
     "rhs": "backend checks errors flow pushforward solvers tangent",
     "derivative": "errors rhs solvers",
