@@ -88,6 +88,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Nystrom": [{"shift": 1e-8, "rank": 8}],
     "Auto": [{}],
     "Krylov": [],
+    "Direct": [],
     # metrics
     "Relaxed": [{}],
     "Wasserstein": [

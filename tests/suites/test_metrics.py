@@ -42,7 +42,7 @@ def tensor(index: int, name: str) -> dict[str, np.ndarray]:
         problem = rhs.problem(theta, z, weights)
         applied = backend.vmap(problem.apply_gram)(identity)
         velocity = rhs.evaluate(theta, z, weights).velocity
-        return {"gram": problem.gram, "applied": applied, "rhs": problem.rhs, "velocity": velocity}
+        return {"gram": problem.form_gram(), "applied": applied, "rhs": problem.rhs, "velocity": velocity}
 
     found = compiled(backend, run)(theta, backend.asarray(np.eye(rhs.flow.size)))
     return {key: backend.to_numpy(part) for key, part in found.items()}

@@ -65,7 +65,7 @@ def test_many_right_hand_sides_at_once(solver: Any) -> None:
     targets = np.random.default_rng(1).standard_normal((3, ROWS))
 
     def one(target: Any) -> Any:
-        return solver.solve(NormalProblem.from_matrix(backend, matrix, target), 1e-10).xi
+        return solver.solve(solver.init(NormalProblem.from_matrix(backend, matrix, target), 1e-10)).xi
 
     found = backend.to_numpy(compiled(backend, backend.vmap(one))(backend.asarray(targets)))
     for xi, target in zip(found, targets, strict=True):
@@ -80,11 +80,11 @@ def test_torch_differentiates_it_implicitly(solver: Any) -> None:
 
     def xi(t: Any) -> Any:
         problem = NormalProblem.from_matrix(backend, base + torch.sin(t[0]) * tilt, target * t[1])
-        sigma = solver.sigma(problem)
+        state = solver.init(problem, 1e-13)
         return backend.root(
-            lambda guess: -problem.residual(guess, sigma),
-            lambda: (solver.solve(problem, 1e-13).xi, None),
-            lambda _, y: solver.solve(problem.with_rhs(y), 1e-13).xi,
+            lambda guess: -problem.residual(guess, state.sigma),
+            lambda: (solver.solve(state).xi, None),
+            lambda _, y: solver.solve(state, y).xi,
             backend.asarray(np.zeros(SIZE)),
         )[0]
 
