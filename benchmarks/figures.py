@@ -15,12 +15,11 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+import wgfode as wgf
+from wgfode.maps import Affine, Planar, Residual
 from wgfode.validation import cases
 from wgfode.validation.cases import Case, Limit
 from wgfode.validation.report import INTEGRATORS, judge
-
-import wgfode as wgf
-from wgfode.maps import Affine, Planar, Residual
 
 
 def exact_only(name: str) -> Case:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+
 from wgfode.validation.convergence import Case, cases, faults, order, study
 
 HEADER = "case                    N        L1  expected  order       s   cpu s  exp. s  steps  verdict"

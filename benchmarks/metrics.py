@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import norm
-from wgfode.validation.compare import compare
-from wgfode.validation.exact import OrnsteinUhlenbeck, Product, Quantile1D, Rotated, Solution
 
 import wgfode as wgf
 from wgfode.arrays import like
 from wgfode.maps import Affine, Coupling, Residual, Triangular
 from wgfode.potentials import Kernels, Polynomial, RandomFeatures
 from wgfode.problems import quadratic
+from wgfode.validation.compare import compare
+from wgfode.validation.exact import OrnsteinUhlenbeck, Product, Quantile1D, Rotated, Solution
 
 Array = Any
 

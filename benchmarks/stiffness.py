@@ -15,17 +15,17 @@ from typing import Any
 
 import jax
 import numpy as np
-from wgfode.adapters import diffrax as diffrax_adapter
-from wgfode.adapters import torchdiffeq as torch_adapter
-from wgfode.validation import exact as exact_solutions
-from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
+from wgfode.adapters import diffrax as diffrax_adapter
+from wgfode.adapters import torchdiffeq as torch_adapter
 from wgfode.problems import double_well_potential, quadratic
 from wgfode.stepping.adaptive import ImplicitSteps, Stepper
 from wgfode.stepping.integrator import states
 from wgfode.stepping.methods import Method
 from wgfode.stepping.state import State
+from wgfode.validation import exact as exact_solutions
+from wgfode.validation.exact import OrnsteinUhlenbeck
 
 jax.config.update("jax_enable_x64", True)
 DIM = 10

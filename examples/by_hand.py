@@ -29,6 +29,7 @@ flow = wgf.GradientFlow(
 def with_torchdiffeq():
     import torch
     import torchdiffeq
+
     from wgfode.adapters.torchdiffeq import right_hand_side
 
     f = right_hand_side(flow)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from wgfode.adapters.torchdiffeq import right_hand_side
-from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
 from wgfode import InputError
+from wgfode.adapters.torchdiffeq import right_hand_side
 from wgfode.arrays import like
 from wgfode.certificate import Certificate, absent, quadratic_convexity
 from wgfode.maps import Affine, Basis, Residual
@@ -19,6 +18,7 @@ from wgfode.monitor.held_out import HeldOut
 from wgfode.monitor.interpolant import Interpolant, integrate
 from wgfode.points.on_demand import Scheduled
 from wgfode.stepping.state import State
+from wgfode.validation.exact import OrnsteinUhlenbeck
 
 QUICK: dict[str, Any] = {"integrator": "torchdiffeq", "rtol": 1e-5, "atol": 1e-7, "stiffness": False}
 

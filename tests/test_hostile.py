@@ -17,14 +17,14 @@ import pytest
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wgfode.adapters.torchdiffeq import right_hand_side
-from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
 from wgfode import WgfodeError, storage
+from wgfode.adapters.torchdiffeq import right_hand_side
 from wgfode.maps import Affine, Basis, Residual, Triangular
 from wgfode.points import Points
 from wgfode.potentials import Kernels, RandomFeatures
+from wgfode.validation.exact import OrnsteinUhlenbeck
 
 QUICK: dict[str, Any] = {"integrator": "torchdiffeq", "rtol": 1e-4, "atol": 1e-12, "evaluation": 16, "stiffness": False}
 FAST = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))

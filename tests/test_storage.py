@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from wgfode.adapters.torchdiffeq import right_hand_side
 
 import wgfode as wgf
 from wgfode import storage
+from wgfode.adapters.torchdiffeq import right_hand_side
 from wgfode.storage import StorageError, check, write
 
 

@@ -94,6 +94,13 @@ def whole(name: str, value: Any, least: int) -> int:
     return number
 
 
+def collection(name: str, value: Any, kind: type = object) -> tuple:
+    """`value` as a tuple of instances of `kind`, else an `InputError` that names it."""
+    if not isinstance(value, Iterable) or not all(isinstance(part, kind) for part in value):
+        raise InputError(f"{name} must be a sequence of {kind.__name__}, got {value!r}")
+    return tuple(value)
+
+
 def choice(name: str, value: Any, options: Iterable[str]) -> str:
     """The member of `options` equal to `value` up to case, else an `InputError` with the nearest names."""
     known = {option.lower(): option for option in options}

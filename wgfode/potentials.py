@@ -16,7 +16,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from .arrays import like
-from .errors import InputError, positive, positive_int, settle, whole
+from .errors import InputError, collection, positive, positive_int, settle, whole
 
 Array = Any
 
@@ -50,7 +50,7 @@ class Sum(Potentials):
 
     def __post_init__(self) -> None:
         flat: list[Potentials] = []
-        for part in self.parts:
+        for part in collection("parts", self.parts, Potentials):
             flat.extend(part.parts if isinstance(part, Sum) else (part,))
         settle(self, parts=tuple(flat))
 
@@ -180,6 +180,16 @@ class Kernels(Potentials):
         differences = (x[:, :, None] - centres.T[None]) / self.scale
         values = xp.exp(-0.5 * xp.sum(differences**2, axis=1))
         return -differences * values[:, None, :] / self.scale
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Kernels) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple:
+        laid = None if self.centres is None else (self.centres.shape, self.centres.tobytes())
+        return self.count, laid, self.scale, self.seed
 
     def __repr__(self) -> str:
         what = self.count if self.centres is None else f"<points {self.centres.shape}>"

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 import torchdiffeq
+
+import wgfode as wgf
+from wgfode import InputError, problems
 from wgfode.adapters import diffrax as for_diffrax
 from wgfode.adapters import scipy as for_scipy
 from wgfode.adapters import torchdiffeq as for_torch
 from wgfode.adapters.torchdiffeq.tsit5 import Tsit5Solver
-
-import wgfode as wgf
-from wgfode import InputError, problems
 
 # without what these tests do not look at, and jax would compile
 solve = partial(wgf.solve, stiffness=False, certificate=False)

@@ -6,9 +6,9 @@ import logging
 
 import numpy as np
 import pytest
-from wgfode.adapters.scipy import right_hand_side, solve_ivp
 
 import wgfode as wgf
+from wgfode.adapters.scipy import right_hand_side, solve_ivp
 from wgfode.errors import InputError, IntegrationError
 
 

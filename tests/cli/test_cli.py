@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
-from wgfode.adapters.torchdiffeq import right_hand_side
 
 import wgfode as wgf
 from wgfode import storage
+from wgfode.adapters.torchdiffeq import right_hand_side
 from wgfode.cli.app import app
 from wgfode.cli.run import output_times
 

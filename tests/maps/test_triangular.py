@@ -1,4 +1,4 @@
-"""Triangular and coupling maps: identity start, closed forms against automatic differentiation, injectivity."""
+"""Triangular and coupling maps: what is their own."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import pytest
 from wgfode.backend import Backend
 from wgfode.errors import InputError
 from wgfode.maps import Affine, Coupling, Map, Triangular
-from wgfode.maps.base import push_by_autodiff, space_jacobian
+from wgfode.maps.base import space_jacobian
 
 MAPS = [
     Triangular(1, 3),
     Triangular(2, 4),
     Triangular(4, 3, knots=4, centre=(0.0, 1.0, -1.0, 2.0), spread=0.7),
-    Coupling(2, 4),
-    Coupling(5, 3, width=4, centre=1.0, spread=2.0, seed=3),
 ]
 
 
@@ -27,24 +25,6 @@ def draw(backend: Backend, map: Map, size: float = 0.3, n: int = 40) -> tuple:
 
 
 @pytest.mark.parametrize("map", MAPS, ids=repr)
-def test_starts_at_the_identity_exactly(backend: Backend, map: Map) -> None:
-    z = draw(backend, map)[1]
-    image = backend.compile(lambda p: map.push(backend, p, z, -z))(backend.asarray(map.initial()))
-    np.testing.assert_array_equal(backend.to_numpy(image.x), backend.to_numpy(z))
-    np.testing.assert_allclose(backend.to_numpy(image.log_det), 0, atol=1e-14)
-    np.testing.assert_allclose(backend.to_numpy(image.score), backend.to_numpy(-z), atol=1e-13)
-
-
-@pytest.mark.parametrize("map", MAPS, ids=repr)
-def test_closed_forms_are_those_of_autodiff(backend: Backend, map: Map) -> None:
-    theta, z = draw(backend, map)
-    closed = backend.compile(lambda p: map.push(backend, p, z, -z))(theta)
-    generic = backend.compile(lambda p: push_by_autodiff(backend, lambda points: map(p, points), z, -z))(theta)
-    for one, other in zip(closed, generic, strict=True):
-        np.testing.assert_allclose(backend.to_numpy(one), backend.to_numpy(other), rtol=1e-9, atol=1e-10)
-
-
-@pytest.mark.parametrize("map", MAPS[:3], ids=repr)
 def test_a_triangular_map_is_triangular_and_increasing_for_large_parameters(backend: Backend, map: Map) -> None:
     theta, z = draw(backend, map, size=2.0)
     jacobian = backend.compile(lambda p: space_jacobian(backend, lambda points: map(p, points), z))(theta)

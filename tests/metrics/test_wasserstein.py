@@ -9,26 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.linalg
-from wgfode.validation.exact import OrnsteinUhlenbeck, Product, Quantile1D, Rotated
 
 import wgfode as wgf
 from wgfode.backend import Backend, load
 from wgfode.maps import Affine, Coupling, Residual, Triangular
-from wgfode.maps.base import space_jacobian
 from wgfode.metrics.wasserstein import Projection, shifted
 from wgfode.potentials import Kernels, Polynomial, Potentials, RandomFeatures
 from wgfode.problems import quadratic
 from wgfode.rhs import RightHandSide
 from wgfode.tangent import Tangent
+from wgfode.validation.exact import OrnsteinUhlenbeck, Product, Quantile1D, Rotated
 
 RNG = np.random.default_rng(0)
-DICTIONARIES = [
-    Polynomial(1),
-    Polynomial(3),
-    RandomFeatures(5, scale=0.7, seed=2),
-    Kernels(RNG.standard_normal((4, 3)), scale=1.3),
-    Polynomial(2) + RandomFeatures(3) + Kernels(np.zeros((1, 3))),
-]
 
 
 def rotation(angle: float) -> np.ndarray:
@@ -57,20 +49,6 @@ def at(backend: Backend, one: wgf.GradientFlow, size: float = 0.2) -> tuple[Righ
 
 
 # ---- dictionaries
-
-
-@pytest.mark.parametrize("potentials", DICTIONARIES, ids=repr)
-def test_dictionaries_give_gradients(backend: Backend, potentials: Potentials) -> None:
-    x = backend.asarray(np.random.default_rng(1).standard_normal((6, 3)))
-    count = potentials.size(3)
-    assert tuple(potentials.gradients(x).shape) == (6, 3, count)
-
-    def mixed(points: Any) -> Any:
-        """A combination of all of them: its derivative is symmetric, for a gradient has no curl."""
-        return potentials.gradients(points) @ backend.asarray(1.0 + np.arange(count))
-
-    slope = backend.to_numpy(backend.compile(lambda points: space_jacobian(backend, mixed, points))(x))
-    np.testing.assert_allclose(slope, slope.transpose(0, 2, 1), atol=1e-10)
 
 
 def test_polynomials_are_the_monomials() -> None:
@@ -167,16 +145,6 @@ def test_the_blend_is_its_least_squares_problem(backend: Backend) -> None:
     np.testing.assert_allclose(right, pulled, atol=1e-12)
     np.testing.assert_allclose(gram @ solved, right, atol=1e-8)
     assert float(diagonal) == pytest.approx(np.trace(gram) / 6, rel=1e-12)
-
-
-def test_frameworks_agree() -> None:
-    metric = wgf.Wasserstein(Polynomial(2) + RandomFeatures(3) + Kernels(4))
-    found = []
-    for name in ("torch", "jax"):
-        backend = load(name)
-        rhs, theta, z, weights = at(backend, flow(Affine(2), metric))
-        found.append(backend.to_numpy(backend.compile(rhs.evaluate)(theta, z, weights).velocity))
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-10, atol=1e-10)
 
 
 def test_the_energy_estimator_needs_no_g(backend: Backend) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
-from wgfode.adapters.torchdiffeq import right_hand_side
 
 import wgfode as wgf
+from wgfode.adapters.torchdiffeq import right_hand_side
 from wgfode.arrays import like
 from wgfode.maps import Affine
 from wgfode.potentials import Potentials

@@ -41,15 +41,6 @@ def test_minimum_norm(backend, solver, kind):
 
 
 @pytest.mark.parametrize("solver", SOLVERS, **by_name)
-@pytest.mark.parametrize("kind", ["regular", "singular", "zero columns"])
-def test_float32(backend, solver, kind):
-    matrix, target = example(kind)
-    xi, residual, _ = solve(backend, solver, matrix, target, tolerance=1e-5, dtype="float32")
-    assert relative_error(xi, np.linalg.pinv(matrix) @ target) < 2e-4
-    assert residual < 2e-5
-
-
-@pytest.mark.parametrize("solver", SOLVERS, **by_name)
 def test_unreachable_tolerance_in_float32(backend, solver):
     """Noise is not pursued: a kernel would amplify it."""
     matrix, target = example("singular")
@@ -67,33 +58,6 @@ def test_shifted_solution(backend, solver, kind):
     gram, rhs, _ = shifted(solver, matrix, target)
     xi, *_ = solve(backend, solver, matrix, target, tolerance=1e-12)
     assert relative_error(xi, np.linalg.solve(gram, rhs)) < 1e-8
-
-
-@pytest.mark.parametrize("solver", [*SOLVERS, *UNSHIFTED], ids=str)
-@pytest.mark.parametrize("kind", ["regular", "singular"])
-def test_zero_right_hand_side(backend, solver, kind):
-    matrix, _ = example(kind)
-    xi, residual, steps = solve(backend, solver, matrix, np.zeros(ROWS))
-    assert np.all(xi == 0)
-    assert residual == 0
-    assert steps == 0
-
-
-@pytest.mark.parametrize("solver", [*SOLVERS, *UNSHIFTED], ids=str)
-def test_zero_matrix(backend, solver):
-    xi, residual, _ = solve(backend, solver, np.zeros((ROWS, SIZE)), np.ones(ROWS))
-    assert np.all(xi == 0)
-    assert residual == 0
-
-
-@pytest.mark.parametrize("solver", SOLVERS, **by_name)
-@pytest.mark.parametrize("where", ["matrix", "target"])
-def test_not_finite_comes_back_as_not_finite(backend, solver, where):
-    matrix, target = example("regular")
-    (matrix if where == "matrix" else target)[(3,)] = np.nan
-    xi, residual, _ = solve(backend, solver, matrix, target)
-    assert not np.all(np.isfinite(xi))
-    assert not np.isfinite(residual)
 
 
 # ------------------------------------------------------------------ the direct solvers

@@ -10,11 +10,10 @@ import lineax
 import numpy as np
 import pytest
 import torch
-from wgfode.adapters import diffrax as diffrax_adapter
-from wgfode.adapters import torchdiffeq as torch_adapter
-from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
+from wgfode.adapters import diffrax as diffrax_adapter
+from wgfode.adapters import torchdiffeq as torch_adapter
 from wgfode.backend import Backend, load
 from wgfode.errors import InputError, IntegrationError
 from wgfode.problems import quadratic
@@ -30,6 +29,7 @@ from wgfode.stepping.methods import IMPLICIT, Method
 from wgfode.stepping.stage import StageEquation
 from wgfode.stepping.state import State
 from wgfode.stepping.tableau import TABLEAUS
+from wgfode.validation.exact import OrnsteinUhlenbeck
 
 
 def ornstein_uhlenbeck(top: float, dim: int = 2, **settings: object) -> tuple[wgf.GradientFlow, OrnsteinUhlenbeck]:

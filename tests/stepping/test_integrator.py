@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from wgfode.adapters import scipy as for_scipy
-from wgfode.adapters import torchdiffeq as for_torch
 
 import wgfode as wgf
+from wgfode.adapters import scipy as for_scipy
+from wgfode.adapters import torchdiffeq as for_torch
 from wgfode.errors import IntegrationError, Reason
 from wgfode.stepping import bilevel, proximal
 from wgfode.stepping.automatic import Automatic

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 from scipy.stats import norm, qmc
+
+from wgfode.energies import Entropy, Potential
+from wgfode.errors import InputError
 from wgfode.validation.compare.errors import bures, compare
 from wgfode.validation.compare.floors import bures_floor, effective_number, quantile_floor, quantile_w2, standard_error
 from wgfode.validation.convergence import cases
 from wgfode.validation.exact import Barenblatt, OrnsteinUhlenbeck, QuadraticAttraction, Ring, Solution, double_well
 from wgfode.validation.exact.gridded import GridSolution
 from wgfode.validation.grid import solve_grid
-
-from wgfode.energies import Entropy, Potential
-from wgfode.errors import InputError
 
 N = 2**12
 

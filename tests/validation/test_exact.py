@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import wgfode.validation.exact as exact
 from scipy.stats import beta, norm
-from wgfode.validation.grid.distribution import Tabulated
 
+import wgfode.validation.exact as exact
 from wgfode.energies import Entropy, Interaction, InternalEnergy, PorousMedium, Potential
 from wgfode.errors import InputError
+from wgfode.validation.grid.distribution import Tabulated
 
 A = np.linalg.inv([[0.625, -0.375], [-0.375, 0.625]])
 TILTED = [[0.8, 0.3], [0.3, 0.5]]  # does not commute with A

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import wgfode.validation.exact as exact
 from scipy.stats import norm
+
+import wgfode.validation.exact as exact
+from wgfode.energies import Entropy, Interaction, InternalEnergy, PorousMedium, Potential
+from wgfode.errors import InputError
 from wgfode.validation.convergence import cases, faults, half_square, order, ring_kernel, study
 from wgfode.validation.grid import Tabulated, cell_averages, solve_grid, solve_quantile
 from wgfode.validation.grid.convolution import Convolution
@@ -13,9 +16,6 @@ from wgfode.validation.grid.mesh import coarsen, make_mesh
 from wgfode.validation.grid.scharfetter_gummel import bernoulli
 from wgfode.validation.grid.solve import choose
 from wgfode.validation.grid.terms import split
-
-from wgfode.energies import Entropy, Interaction, InternalEnergy, PorousMedium, Potential
-from wgfode.errors import InputError
 
 CASES = cases()
 EXACT = [name for name, case in CASES.items() if case.exact]

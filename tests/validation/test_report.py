@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
-from wgfode.validation import cases, report
-from wgfode.validation.cases import Limit
 
 import wgfode as wgf
 from wgfode.cli import app as cli
+from wgfode.validation import cases, report
+from wgfode.validation.cases import Limit
 
 NAME = "ornstein-uhlenbeck-2d"
 
@@ -146,6 +146,7 @@ def test_parametrized_against_grid(kind: str, dim: int, integrator: str) -> None
 def test_fipy_agrees_with_scharfetter_gummel() -> None:
     """The exponential convection scheme of FiPy (Guyer et al. 2009) on the same cells, to three digits."""
     import fipy
+
     from wgfode.validation.convergence import cases as studies
     from wgfode.validation.grid import cell_averages, solve_grid
 

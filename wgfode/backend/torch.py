@@ -79,7 +79,105 @@ class TorchBackend:
         return lambda rhs: torch.linalg.lu_solve(factor, pivots, rhs[:, None])[:, 0]
 
     def root(self, residual: Callable, solve: Callable, tangent_solve: Callable, guess: Array) -> tuple[Array, Any]:
-        return solve()
+        with torch.no_grad():
+            x, report = solve()
+        if not torch.is_grad_enabled() and not _forward_mode():
+            return x, report
+        x, report = x.detach(), _detached(report)
+
+        def inverse(y: Array, x: Array) -> Array:
+            return tangent_solve(lambda v: self.jvp(residual, x, v)[1], y)
+
+        return _Root.apply(residual(x), x, inverse), report
+
+
+class _Root(torch.autograd.Function):
+    """x, with the derivative −A⁻¹ dr of an implicit function: r is the residual at x, A its derivative in x.
+
+    A is symmetric. Whatever r was computed from is reached, closed-over tensors too.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(defect: Array, x: Array, inverse: Callable) -> Array:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Array) -> None:
+        defect, x, ctx.inverse = inputs
+        ctx.save_for_backward(defect, x)
+        ctx.save_for_forward(defect, x)
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Array, *_: Any) -> Array:  # type: ignore[override]
+        defect, x = ctx.saved_tensors
+        with torch.no_grad():
+            solution = _one_by_one(lambda y: ctx.inverse(y, x), tangent.detach(), defect)
+        return _Once.apply(-solution.detach(), defect)
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Array) -> tuple[Array, None, None]:  # type: ignore[override]
+        return _Root.jvp(ctx, cotangent), None, None
+
+
+def _one_by_one(f: Callable[[Array], Array], y: Array, known: Array) -> Array:
+    """f(y); where vmap batches y, one row after the other, since a loop that ends by its data cannot be batched.
+
+    What f closes over is not to be batched, and is not where `known` is not.
+    """
+    batched = torch.func.debug_unwrap(y, recurse=False).ndim > y.ndim
+    return _OneByOne.apply(y, known, f) if batched else f(y)
+
+
+class _OneByOne(torch.autograd.Function):
+    """`_one_by_one` under vmap."""
+
+    @staticmethod
+    def forward(y: Array, known: Array, f: Callable) -> Array:
+        return f(y)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Array) -> None:
+        """Nothing is kept: it is not differentiated."""
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, y: Array, known: Array, f: Callable) -> tuple[Array, int]:
+        if in_dims[1] is not None:
+            raise NotImplementedError("with torch the derivative of a root cannot be batched over what it depends on")
+        return torch.stack([_one_by_one(f, each, known) for each in y.unbind(in_dims[0])]), 0
+
+
+class _Once(torch.autograd.Function):
+    """`value`, which depends on what `known` depends on, and refuses to be differentiated."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Array, known: Array) -> Array:
+        return value.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Array) -> None:
+        """Nothing is kept."""
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise NotImplementedError("with torch a root is differentiated once: use jax for second derivatives")
+
+    jvp = backward
+
+
+def _forward_mode() -> bool:
+    """Whether a forward derivative is under way."""
+    return torch.autograd.forward_ad._current_level >= 0
+
+
+def _detached(report: Any) -> Any:
+    """`report`, nested tuples of tensors and numbers, without derivatives."""
+    if isinstance(report, tuple):
+        return tuple(map(_detached, report))
+    return report.detach() if isinstance(report, torch.Tensor) else report
 
 
 def precision(dtype: str) -> AbstractContextManager[None]:

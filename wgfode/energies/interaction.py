@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import Trial
-from ..errors import InputError, real
+from ..errors import InputError, positive_int, real
 from ..pushforward import Pushed
 from .base import Term, scaled_modulus
 
@@ -37,6 +37,7 @@ class Interaction(Term):
             raise InputError(f"W must be a function of differences (N, d), got {self.W!r}")
         if self.convexity is not None:
             real("convexity", self.convexity)
+        positive_int("block", self.block)
 
     def modulus_times(self, coefficient: float) -> float | None:
         return scaled_modulus(coefficient, None if self.convexity is None else min(self.convexity, 0.0))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import unpack
 from ..backend.protocol import Backend
-from ..errors import InputError, settle
+from ..errors import InputError, collection, settle
 
 Array = Any
 
@@ -78,7 +78,7 @@ class Compose(Map):
 
     def __post_init__(self) -> None:
         flat: list[Map] = []
-        for part in self.maps:
+        for part in collection("maps", self.maps, Map):
             flat.extend(part.maps if isinstance(part, Compose) else (part,))
         settle(self, maps=tuple(flat))
         dims = [part.dim for part in flat]

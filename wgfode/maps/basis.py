@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ class Basis(Map):
     dim: int
 
     def __post_init__(self) -> None:
+        if not isinstance(self.functions, Iterable):
+            raise InputError(f"functions must be a sequence of φ_k: (N, d) → (N, d), got {self.functions!r}")
         settle(self, dim=positive_int("dim", self.dim), functions=tuple(self.functions))
         if not self.functions:
             raise InputError("functions must hold at least one φ_k: (N, d) → (N, d), got none")

@@ -28,7 +28,10 @@ class Laid(Map):
 
     def __post_init__(self) -> None:
         settle(self, dim=positive_int("dim", self.dim))
-        at = np.asarray(self.centre, dtype=float)
+        try:
+            at = np.asarray(self.centre, dtype=float)
+        except (TypeError, ValueError):
+            raise InputError(f"centre must be a finite number or {self.dim} of them, got {self.centre!r}") from None
         at = np.full(self.dim, at) if at.ndim == 0 else at
         if at.shape != (self.dim,) or not np.isfinite(at).all():
             raise InputError(f"centre must be a finite number or {self.dim} of them, got {self.centre!r}")

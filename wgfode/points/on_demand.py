@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, collection, real
 from ..references.base import Reference
 from .base import Points
 
@@ -25,6 +25,9 @@ class Scheduled(Points):
     resample_every = math.inf  # tells an adapter that its points depend on time
 
     def __post_init__(self) -> None:
+        if not isinstance(self.inner, Points):
+            raise InputError(f"inner must be points such as Sobol(1024), got {self.inner!r}")
+        self.begins = sorted(real("begins", begin) for begin in collection("begins", self.begins))
         if not self.inner.random:
             name = type(self.inner).__name__
             raise InputError(f"resample='auto' needs random points, and {name} has nothing to resample")
