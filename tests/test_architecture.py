@@ -54,15 +54,15 @@ ARROWS: dict[str, str] = {
     "adapters": f"{STEPS} dataset monitor",
     # one call, and the ways in
     "solve": f"{STEPS} adapters certificate dataset monitor run storage",
-    "problems": PROBLEM,
+    "problems": f"{PROBLEM} validation.exact",
     "plots": "dataset errors flow problems storage validation.compare validation.report",
     "wgfode": f"{STEPS} adapters certificate dataset monitor run storage solve problems",
     "cli": f"{STEPS} adapters certificate dataset monitor plots problems run solve storage validation.cases "
     "validation.compare validation.report",
     # validation stands on everything, and nothing of the core on it
     "validation": "",
-    "validation.exact": f"{WHAT} flow problems validation.grid",
-    "validation.grid": f"{WHAT} dataset flow problems",
+    "validation.exact": f"{WHAT} flow validation.grid",
+    "validation.grid": f"{WHAT} dataset flow",
     "validation.compare": f"{WHAT} dataset flow problems rhs run storage validation.exact validation.grid",
     "validation.manufactured": f"{WHAT} flow problems validation.exact",
     "validation.cases": f"{STEPS} dataset problems run solve storage validation.compare validation.exact "
@@ -74,8 +74,8 @@ ARROWS: dict[str, str] = {
     "validation.certificate_study": f"{STEPS} certificate problems solve validation.compare validation.exact",
 }
 """The rooms that each room may import."""
-READERS = ("cli", "plots")
-"""The rooms that are no part of the core: they start a validation, and draw what it found."""
+READERS = ("cli", "plots", "problems")
+"""The rooms that are no part of the core: they start a validation, draw what it found, name what it is held to."""
 ADDRESS = re.compile(r"wgfode(\.\w+)+(:\w*)?")
 
 

@@ -102,7 +102,16 @@ def build(
             "term": ("term", [term.name for _, term in flow.energy.terms], {"long_name": "energy term"}),
         },
     )
-    dataset.attrs = {
+    dataset.attrs = described(rhs)
+    dataset.attrs["w2_bound_absent"] = "it is integrated along a run of wgfode.solve"
+    dataset.attrs.update({name: value for name, value in attributes.items() if value is not None})
+    return dataset
+
+
+def described(rhs: RightHandSide) -> dict[str, Any]:
+    """The attributes that say which flow it is, on which framework. No addresses: the same run, the same dataset."""
+    flow = rhs.flow
+    known = {
         "Conventions": "CF-1.11",
         "title": "Parametrized Wasserstein gradient flow",
         "map": repr(flow.map),
@@ -117,11 +126,6 @@ def build(
         "linear_tolerance": rhs.tolerance,
         "versions": versions(),
     }
-    # no addresses: the same run gives the same dataset
-    dataset.attrs = {
-        name: re.sub(" at 0x[0-9a-f]+", "", value) if isinstance(value, str) else value
-        for name, value in dataset.attrs.items()
+    return {
+        name: re.sub(" at 0x[0-9a-f]+", "", text) if isinstance(text, str) else text for name, text in known.items()
     }
-    dataset.attrs["w2_bound_absent"] = "it is integrated along a run of wgfode.solve"
-    dataset.attrs.update({name: value for name, value in attributes.items() if value is not None})
-    return dataset

@@ -31,7 +31,7 @@ FIGURES = {
     "bures": "Wasserstein-2 distance of the moments",
     "front_error": "relative error of the front's radius",
 }
-"""long_name of each figure."""
+"""The long_name of each figure."""
 
 
 class Figure(NamedTuple):

@@ -1,43 +1,37 @@
-"""The exact solutions of the named problems, at the addresses that `wgfode.problems` gives."""
+"""The exact solutions of the named problems, made of the flows that `wgfode.problems` states."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from ... import problems
+from ...flow import GradientFlow
 from .gaussian import OrnsteinUhlenbeck
 from .marginal import Product, Quantile1D, double_well, separable_quartic
 from .ring import Ring
 from .selfsimilar import Barenblatt
 
 
-def ornstein_uhlenbeck_2d() -> OrnsteinUhlenbeck:
-    """Of `ornstein-uhlenbeck-2d`."""
-    A, mu = problems.gaussian_2d()
-    return OrnsteinUhlenbeck(mu, A, 1.0, np.zeros(2), np.eye(2))
+def ornstein_uhlenbeck(flow: GradientFlow) -> OrnsteinUhlenbeck:
+    """Of the sum of a `problems.Quadratic` potential and an entropy, from a normal density."""
+    (_, potential), (diffusivity, _) = flow.energy.terms
+    form, start = potential.V, flow.reference  # type: ignore[attr-defined]
+    return OrnsteinUhlenbeck(form.centre, form.precision, diffusivity, start.mean, start.covariance)
 
 
-def fokker_planck_10d() -> OrnsteinUhlenbeck:
-    """Of `fokker-planck-10d`."""
-    A, mu = problems.gaussian_10d()
-    return OrnsteinUhlenbeck(mu, A, 1.0, np.zeros(10), np.eye(10))
+def separable(flow: GradientFlow) -> Product:
+    """Of `fokker-planck-30d`: a product of 1-D flows."""
+    return separable_quartic(flow.dim)
 
 
-def fokker_planck_30d() -> Product:
-    """Of `fokker-planck-30d`."""
-    return separable_quartic(30)
-
-
-def aggregation_ring() -> Ring:
+def ring(flow: GradientFlow) -> Ring:
     """Of `aggregation-ring`."""
     return Ring()
 
 
-def porous_medium_2d() -> Barenblatt:
-    """Of `porous-medium-2d`."""
-    return Barenblatt(2, 2.0, 0.2)
+def barenblatt(flow: GradientFlow) -> Barenblatt:
+    """Of a porous medium that starts from a Barenblatt profile."""
+    start = flow.reference
+    return Barenblatt(start.dim, start.m, start.t)  # type: ignore[attr-defined]
 
 
-def double_well_1d() -> Quantile1D:
+def wells(flow: GradientFlow) -> Quantile1D:
     """Of `double-well-1d`."""
     return double_well()

@@ -78,7 +78,7 @@ def solve_grid(
     else:
         record = integrate_ssp(scheme, rho, wanted, visit)
     dataset = _dataset(scheme, wanted, kept, record)
-    dataset.attrs = {
+    dataset.attrs |= {
         "title": "grid solution of a Wasserstein gradient flow",
         "energy": describe(energy),
         "scheme": scheme.name,
@@ -89,8 +89,6 @@ def solve_grid(
         "rejected_steps": record.rejected,
         "rhs_evaluations": record.evaluations,
         "wall_time": clock.perf_counter() - began,
-        "versions": ", ".join(f"{name} {_version(name)}" for name in ("wgfode", "numpy", "scipy")),
-        "Conventions": "CF-1.10",
     }
     return dataset
 
@@ -130,7 +128,8 @@ def _dataset(scheme: Scheme, times: Array, densities: list[Array], record: Recor
     coords: dict[str, Any] = {"time": ("time", times, _attrs("flow time", "1"))}
     for name, axis in zip(names, mesh.axes, strict=True):
         coords[name] = (name, axis, _attrs(f"{name} of the cell centre", "length"))
-    return xr.Dataset(variables, coords=coords)
+    versions = ", ".join(f"{name} {_version(name)}" for name in ("wgfode", "numpy", "scipy"))
+    return xr.Dataset(variables, coords=coords, attrs={"Conventions": "CF-1.10", "versions": versions})
 
 
 def _attrs(long_name: str, units: str) -> dict[str, str]:

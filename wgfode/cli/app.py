@@ -29,6 +29,7 @@ def main() -> None:
 
 
 def print_version(wanted: bool) -> None:
+    """The version, where it is wanted, and no more."""
     if wanted:
         typer.echo(f"wgfode {metadata.version('wgfode')}")
         raise typer.Exit
@@ -40,7 +41,7 @@ def root(
         bool, typer.Option("--version", help="Print the version and exit.", callback=print_version, is_eager=True)
     ] = False,
 ) -> None:
-    pass
+    """Wasserstein gradient flows as parameter ODEs."""
 
 
 def list_() -> None:

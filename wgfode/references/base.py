@@ -31,6 +31,7 @@ def vector(name: str, value: Any) -> np.ndarray:
 
 
 def finite(name: str, value: Any) -> np.ndarray:
+    """`value` as a new float64 array, else an `InputError` that names it."""
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):

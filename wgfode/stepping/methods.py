@@ -12,7 +12,7 @@ EXPLICIT = ("Euler", "Midpoint", "Heun", "Bosh3", "Tsit5", "Dopri5", "Dopri8")
 IMPLICIT = ("ImplicitEuler", "Kvaerno3", "Kvaerno4", "Kvaerno5", "KenCarp3", "KenCarp4", "KenCarp5")
 """L-stable methods, with either integrator."""
 SCIPY = ("Radau", "BDF", "LSODA")
-"""scipy's stiff methods, with integrator="scipy"."""
+"""The stiff methods of scipy, with integrator="scipy"."""
 AUTO = "auto"
 """Explicit or implicit, as the stiffness of the right-hand side has it (`wgfode.stepping.stiffness`)."""
 SEMI_IMPLICIT = ("proximal", "bilevel")

@@ -15,7 +15,7 @@ from .stage import DENSE
 Array = Any
 
 REACH = 3.3
-"""h ρ at which Tsit5 and Dopri5 become unstable on the negative real axis."""
+"""The h ρ at which Tsit5 and Dopri5 become unstable on the negative real axis."""
 SMOOTH_STEPS = 60
 """Steps that an implicit method of order 5 takes for a run at usual tolerances, once the transient is over."""
 ITERATIONS = 12
