@@ -73,10 +73,10 @@ def solve_grid(
         check_walls(mesh, density, t, wall_mass)
         kept.append(density)
 
-    if parts.diffusive:
-        record = integrate(scheme, rho, wanted, step_error, visit)
-    else:
-        record = integrate_ssp(scheme, rho, wanted, visit)
+    diffusive = parts.diffusive
+    record = (
+        integrate(scheme, rho, wanted, step_error, visit) if diffusive else integrate_ssp(scheme, rho, wanted, visit)
+    )
     dataset = _dataset(scheme, wanted, kept, record)
     dataset.attrs |= {
         "title": "grid solution of a Wasserstein gradient flow",
