@@ -85,9 +85,6 @@ def solve_grid(
         "cells": list(mesh.cells),
         "box": [edge for pair in zip(mesh.low, mesh.high, strict=True) for edge in pair],
         "tolerance": step_error,
-        "steps": len(record.times) - 1,
-        "rejected_steps": record.rejected,
-        "rhs_evaluations": record.evaluations,
         "wall_time": clock.perf_counter() - began,
     }
     return dataset
@@ -128,8 +125,14 @@ def _dataset(scheme: Scheme, times: Array, densities: list[Array], record: Recor
     coords: dict[str, Any] = {"time": ("time", times, _attrs("flow time", "1"))}
     for name, axis in zip(names, mesh.axes, strict=True):
         coords[name] = (name, axis, _attrs(f"{name} of the cell centre", "length"))
-    versions = ", ".join(f"{name} {_version(name)}" for name in ("wgfode", "numpy", "scipy"))
-    return xr.Dataset(variables, coords=coords, attrs={"Conventions": "CF-1.10", "versions": versions})
+    known = {
+        "steps": len(record.times) - 1,
+        "rejected_steps": record.rejected,
+        "rhs_evaluations": record.evaluations,
+        "versions": ", ".join(f"{name} {_version(name)}" for name in ("wgfode", "numpy", "scipy")),
+        "Conventions": "CF-1.10",
+    }
+    return xr.Dataset(variables, coords=coords, attrs=known)
 
 
 def _attrs(long_name: str, units: str) -> dict[str, str]:
