@@ -56,7 +56,7 @@ def odeint(
         options["norm"] = guarded(options.get("norm", rms))
     try:
         if name == "Tsit5":
-            rows = Tsit5Solver(f, theta0, rtol, atol, **(options or {})).integrate(t)
+            rows = Tsit5Solver(_WithCallbacks(f), theta0, rtol, atol, **(options or {})).integrate(t)
         else:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*min_step")  # scipy's methods have none
@@ -71,6 +71,18 @@ def odeint(
         raise IntegrationError(reached, f"torchdiffeq's {name} returned {kept} of {len(times)} rows that are finite",
                                Reason.not_finite)  # fmt: skip
     return rows
+
+
+class _WithCallbacks:
+    """`f` as torchdiffeq's solvers call it: with `perturb`, and with callbacks that may be missing."""
+
+    def __init__(self, f: TorchRightHandSide):
+        self.f = f
+        for name in ("callback_step", "callback_accept_step", "callback_reject_step"):
+            setattr(self, name, getattr(f, name, lambda *_: None))
+
+    def __call__(self, t: Tensor, theta: Tensor, **_: Any) -> Tensor:
+        return self.f(t, theta)
 
 
 def _implicit(
