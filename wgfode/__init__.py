@@ -13,7 +13,7 @@ from .flow import GradientFlow
 from .metrics.relaxed import Relaxed
 from .metrics.wasserstein import Wasserstein
 from .points import GaussHermite, MonteCarlo, Sobol
-from .references import Barenblatt, Custom, Gaussian, Uniform
+from .references import Barenblatt, Custom, Gaussian, Smoothed, Uniform
 from .run.checkpoint import CheckpointError
 from .solve import solve
 from .solvers import LSMR, MINRES, Auto, Cholesky, Eigh, Nystrom
@@ -44,6 +44,7 @@ __all__ = [
     "PorousMedium",
     "Potential",
     "Relaxed",
+    "Smoothed",
     "Sobol",
     "Uniform",
     "Wasserstein",

@@ -1,10 +1,10 @@
-"""What the maps need of arrays whose framework they do not know."""
+"""What maps, references and checks need of arrays whose framework they do not know."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from array_api_compat import array_namespace, is_torch_array
+from array_api_compat import array_namespace, is_array_api_obj, is_jax_array, is_torch_array
 
 Array = Any
 
@@ -29,3 +29,24 @@ def unpack(theta: Array, *shapes: tuple[int, ...]) -> list[Array]:
         parts.append(theta[begin:end].reshape(shape))
         begin = end
     return parts
+
+
+def traced(value: Any) -> bool:
+    """Whether a framework differentiates or traces `value`: a tensor that requires grad, a tracer of jax."""
+    if is_torch_array(value):
+        return bool(value.requires_grad)
+    return bool(is_jax_array(value)) and hasattr(value, "_trace")
+
+
+def same_framework(value: Any, array: Array) -> bool:
+    """Whether `value` is an array of `array`'s framework."""
+    return is_array_api_obj(value) and array_namespace(value) is array_namespace(array)
+
+
+def kind(value: Any) -> str:
+    """What `value` is, in words that do not hold its numbers."""
+    if is_torch_array(value):
+        return "a torch tensor that requires grad" if value.requires_grad else "a torch tensor"
+    if is_jax_array(value):
+        return "a jax tracer" if traced(value) else "a jax array"
+    return "a numpy array" if is_array_api_obj(value) else f"of type {type(value).__name__}"

@@ -22,10 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from .backend import load, precision
-from .backend.protocol import Backend
 from .energies import Energy
-from .errors import InputError, MissingDependencyError, positive_int, real
+from .energies.convexity import quadratic_convexity
 from .monitor.held_out import HeldOut
 from .monitor.interpolant import KEEP, Interpolant, integrate
 from .stepping.state import State
@@ -37,6 +35,8 @@ LEVELS = 3
 
 SAFETY = 3.0
 """On the estimated errors of steps in time."""
+
+__all__ = ["Certificate", "absent", "quadratic_convexity", "rate"]
 
 Reading = dict[str, np.ndarray]
 
@@ -171,47 +171,3 @@ def rate(reading: dict[str, np.ndarray]) -> tuple[float, float]:
     root = np.sqrt(delta)
     # the square root's derivative, or its modulus of continuity where δ is not told from 0
     return root, min(error / (2 * root), np.sqrt(error)) if root > 0 else np.sqrt(error)
-
-
-def quadratic_convexity(V: Callable[[Any], Any], dim: int, *, samples: int = 8, seed: int = 0) -> float:
-    """The convexity λ of a quadratic V, for `Potential(V, convexity=λ)`: the least eigenvalue of its Hessian.
-
-    V maps points (N, dim) to (N,). Its Hessian is formed by automatic differentiation, in torch or else
-    in jax, at `samples` random points of scales 0.1 … 10. Raises `InputError` where it is not the same at all of
-    them (V is not quadratic, and the eigenvalues at some points bound nothing) or not finite, and
-    `MissingDependencyError` where neither framework is installed.
-    """
-    dim, samples = positive_int("dim", dim), positive_int("samples", samples)
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((samples, dim)) * np.geomspace(0.1, 10, samples)[:, None]
-    hessians = _hessians(V, x)
-    if not np.isfinite(hessians).all():
-        raise InputError(f"the Hessian of V is not finite at x={x[int(np.argmin(np.isfinite(hessians).all((1, 2))))]}")
-    gap = np.abs(hessians - hessians[0]).max(axis=(1, 2))
-    if gap.max() > 1e-8 * max(np.abs(hessians).max(), 1e-300):
-        worst = int(gap.argmax())
-        raise InputError(
-            f"V is not quadratic: its Hessian changes by {gap[worst]:.3g} between x={x[0]} and x={x[worst]}. "
-            "Give convexity=λ yourself, with ∇²V ⪰ λI everywhere"
-        )
-    return real("convexity", np.linalg.eigvalsh((hessians[0] + hessians[0].T) / 2)[0])
-
-
-def _hessians(V: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
-    """∇²V at points (N, d), (N, d, d)."""
-    failure: Exception | None = None
-    for name in ("torch", "jax"):
-        try:
-            with precision(name, "float64"):
-                return _differentiate(load(name), V, x)
-        except Exception as error:  # not installed, or a V of the other framework
-            failure = error if failure is None or isinstance(failure, MissingDependencyError) else failure
-    if isinstance(failure, MissingDependencyError):
-        raise failure
-    raise InputError(f"V cannot be differentiated: {type(failure).__name__}: {failure}") from failure
-
-
-def _differentiate(backend: Backend, V: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
-    gradient = backend.grad(lambda points: backend.xp.sum(V(points)))
-    jacobian = backend.jacobian(lambda point: gradient(point[None])[0])
-    return np.stack([backend.to_numpy(jacobian(backend.asarray(point))) for point in x])

@@ -53,6 +53,12 @@ class IntegrationError(WgfodeError, RuntimeError):
         return type(self), (self.time, self.words, self.reason)
 
 
+def shown(value: Any, longest: int = 80) -> str:
+    """`value` for a message: its repr on one line, and no more of it than tells it apart."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def settle(frozen: Any, **values: Any) -> None:
     """Give a frozen dataclass, while it is being built, its fields in their checked form."""
     for name, value in values.items():
@@ -63,7 +69,7 @@ def positive(name: str, value: Any) -> float:
     """`value` as a float > 0, else an `InputError` that names it."""
     number = real(name, value)
     if not number > 0:
-        raise InputError(f"{name} must be > 0, got {value!r}")
+        raise InputError(f"{name} must be > 0, got {shown(value)}")
     return number
 
 
@@ -72,9 +78,9 @@ def real(name: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise InputError(f"{name} must be a number, got {value!r}") from None
+        raise InputError(f"{name} must be a number, got {shown(value)}") from None
     if number != number or number in (float("inf"), float("-inf")):
-        raise InputError(f"{name} must be finite, got {value!r}")
+        raise InputError(f"{name} must be finite, got {shown(value)}")
     return number
 
 
@@ -90,7 +96,7 @@ def whole(name: str, value: Any, least: int) -> int:
     except TypeError:  # arrays have __index__, but only some of them an index
         number = None
     if number is None or number < least:
-        raise InputError(f"{name} must be a whole number >= {least}, got {value!r}")
+        raise InputError(f"{name} must be a whole number >= {least}, got {shown(value)}")
     return number
 
 
@@ -109,4 +115,4 @@ def choice(name: str, value: Any, options: Iterable[str]) -> str:
         return known[key]
     near = [known[k] for k in difflib.get_close_matches(key, known, n=3, cutoff=0.4)]
     hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
-    raise InputError(f"unknown {name} {value!r}{hint} (known: {', '.join(sorted(known.values()))})")
+    raise InputError(f"unknown {name} {shown(value)}{hint} (known: {', '.join(sorted(known.values()))})")

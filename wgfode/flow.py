@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
+from .backend.protocol import Backend
 from .checks import Trial
 from .energies import Energy
-from .errors import InputError, choice, settle
+from .errors import InputError, choice, settle, shown
 from .maps.base import Map
 from .metrics import Metric, Relaxed
 from .points import Points, Sobol
-from .references import Reference
+from .pushforward import reference_score
+from .references import Reference, stein
 from .solvers import Auto, Solver
 
 HELD_OUT = 1_000_003
 """Added to seeds of evaluation points, so that they share no stream with the driving points."""
+
+TRIED = 64
+"""The most points on which the functions of an energy are tried; never as many as dimensions."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,9 @@ class GradientFlow:
       energy, the literature's; it overfits the log-determinant on frozen points).
 
     Raises `InputError`, naming the argument, for anything that does not fit together: dimensions,
-    an entropy with a map or reference that has no density, a solver that the estimator cannot serve,
-    potentials of the wrong shape or not finite on sample points, an asymmetric W.
+    an entropy with a map or reference that has no density, or with a reference whose score is not that of its
+    samples (a jump; another law), a solver that the estimator cannot serve, potentials of the wrong shape or not
+    finite on sample points, an asymmetric W, a U that is not convex.
     """
 
     map: Map
@@ -51,7 +58,7 @@ class GradientFlow:
                            ("metric", Metric), ("solver", Solver)):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, kind):
-                raise InputError(f"{name} must be a wgfode {kind.__name__}, got {value!r}")
+                raise InputError(f"{name} must be a wgfode {kind.__name__}, got {shown(value)}")
         settle(self, estimator=choice("estimator", self.estimator, ("velocity", "energy")))
         if self.map.dim != self.reference.dim:
             raise InputError(f"map has dimension {self.map.dim} and reference has dimension {self.reference.dim}")
@@ -69,10 +76,21 @@ class GradientFlow:
                 f"solver {self.solver!r} solves the least-squares problem of estimator='velocity'; with "
                 "estimator='energy' only ∇F is known: use MINRES, Cholesky, Eigh or Auto"
             )
-        sample, _ = self.points.draw(self.reference)
-        if warning := self.metric.check(self.dim, len(sample)):
+        if warning := self.metric.check(self.dim, len(self.points.draw(self.reference)[0])):
             warnings.warn(warning, stacklevel=3)
-        self.energy.check(Trial(sample[:64]))
+        self.check()
+
+    def check(self, backend: Backend | None = None) -> None:
+        """Try the functions of the energy and of the reference on sample points, as `backend` will use them.
+
+        Without a backend (when a flow is built) on numpy arrays, and what takes none is left for later. Raises
+        `InputError`, see `checks.Trial` and `references.stein`.
+        """
+        if self.energy.needs_density:
+            _check_reference(self.reference, backend)
+        sample = self.points.draw(self.reference)[0][: TRIED if self.dim != TRIED else TRIED - 1]
+        densities = _densities(self.reference, sample, backend) if self.energy.needs_density else None
+        self.energy.check(Trial(sample, densities, backend))
 
     @property
     def dim(self) -> int:
@@ -87,3 +105,32 @@ class GradientFlow:
     def held_out(self, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """n evaluation points (n, d) and weights (n,), independent of the ones that drive the flow."""
         return Sobol(n, seed=seed + HELD_OUT).draw(self.reference)
+
+
+@lru_cache(maxsize=32)
+def _settled(reference: Reference) -> bool:
+    """Whether the score of `reference` could be tested on numpy arrays; raises `InputError` where it is wrong."""
+    score = stein.numpy_score(reference)
+    if score is not None:
+        stein.check(reference, score)
+    return score is not None
+
+
+def _check_reference(reference: Reference, backend: Backend | None) -> None:
+    if _settled(reference) or backend is None:
+        return
+    stein.check(
+        reference, lambda z: backend.to_numpy(reference_score(backend, reference, backend.asarray(z))).astype(float)
+    )
+
+
+def _densities(reference: Reference, z: np.ndarray, backend: Backend | None) -> np.ndarray | None:
+    """λ at points z (N, d), or None where its log density takes no numpy arrays and no framework is bound."""
+    try:
+        there = z if backend is None else backend.asarray(z)
+        found = reference.log_density(there)
+        return np.exp(np.asarray(found if backend is None else backend.to_numpy(found), dtype=float))
+    except Exception as error:
+        if backend is None:
+            return None
+        raise InputError(f"the reference's log_density failed: {type(error).__name__}: {error}") from error

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .backend.protocol import Backend
-from .checks import Trial
 from .flow import GradientFlow
 from .pushforward import Pushed, push
 from .solvers import NormalProblem, Solver
@@ -45,7 +44,7 @@ class RightHandSide:
         rows, has_target = z.shape[0] * z.shape[1], flow.estimator == "velocity"
         self.solver: Solver = flow.solver.resolve(flow.size, rows, has_target)
         # the functions of this energy are now met with the framework's own arrays
-        flow.energy.check(Trial(np.asarray(backend.to_numpy(z[:64]), float), backend.asarray, backend.to_numpy))
+        flow.check(backend)
 
     def initial(self) -> Array:
         """The θ of the identity map, (m,)."""
@@ -145,6 +144,9 @@ class RightHandSide:
             report["log_density"] = rho.log_density
             report["min_jacobian"] = xp.min(rho.jacobian)
         report |= flow.metric.diagnose(rho, missed, g, lambda: (Tangent(self.backend, flow.map, theta, z), weights))
+        diffusivities = [term.least_diffusivity(rho) for _, term in flow.energy.terms]
+        if known := [value for value in diffusivities if value is not None]:
+            report["least_diffusivity"] = xp.min(xp.stack(known))
         report["energy_term"] = xp.stack([c * term.value(rho) for c, term in flow.energy.terms])
         return report
 

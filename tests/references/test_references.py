@@ -1,18 +1,20 @@
 """Reference densities: exact moments and masses, scores, and the same numbers in every framework."""
 
 import math
+from itertools import pairwise
 
 import array_api_compat
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from wgfode.errors import InputError
-from wgfode.references import Barenblatt, Custom, Gaussian, Uniform
+from wgfode.references import Barenblatt, Custom, Gaussian, Smoothed, Uniform
 
 COV = np.array([[2.0, 0.6, 0.1], [0.6, 1.0, -0.3], [0.1, -0.3, 0.5]])
 
@@ -33,6 +35,7 @@ REFERENCES = {
     "barenblatt": Barenblatt(3, m=2.0, t=0.7, centre=[0.3, -0.2, 1.0]),
     "barenblatt-1d": Barenblatt(1, m=3.0, t=2.0),
     "barenblatt-small-m": Barenblatt(2, m=1.05, t=1.0),
+    "smoothed": Smoothed(Uniform([-1.0, 2.0], [3.0, 2.5]), 0.3),
     "custom": Custom(2, laplace_quantile, laplace_log_density),
 }
 every = pytest.mark.parametrize("reference", REFERENCES.values(), ids=REFERENCES.keys())
@@ -186,6 +189,9 @@ def test_custom_score_is_used_and_samples_are_checked():
         (lambda: Uniform([0.0, 1.0], [1.0, 1.0]), r"low\[1\]=1.0"),
         (lambda: Uniform([0.0], [1.0, 1.0]), "same shape"),
         (lambda: Uniform(0.0, np.inf), "high must be finite"),
+        (lambda: Smoothed(Uniform(0.0, 1.0), 0.0), "width must be > 0"),
+        (lambda: Smoothed(Gaussian.standard(1), 0.1), "reference of Smoothed must be Uniform"),
+        (lambda: Smoothed(3.0, 0.1), "reference of Smoothed must be Uniform"),
         (lambda: Barenblatt(0, 2.0, 1.0), "dim must be"),
         (lambda: Barenblatt(1, 1.0, 1.0), "m must be > 1"),
         (lambda: Barenblatt(1, 2.0, 0.0), "t must be > 0"),
@@ -211,3 +217,44 @@ def test_covariances_near_the_largest_number(cov):
     else:
         with pytest.raises(InputError, match="cov"):
             Gaussian([0.0, 0.0], cov)
+
+
+@settings(max_examples=30, deadline=None)
+@given(width=st.floats(-3, 3), half=st.floats(-3, 3), centre=st.floats(-100, 100))
+def test_smoothed_boxes_by_quadrature_and_inversion(width, half, centre):
+    """Mass and variance by quadrature, and samples that are the quantiles of the density."""
+    width, half = 10.0**width, 10.0**half
+    reference = Smoothed(Uniform(centre - half, centre + half), width)
+    u = np.array([1e-12, 1e-3, 0.2, 0.5, 0.7, 1 - 1e-9])
+    z = reference.from_uniform(u[:, None])[:, 0]
+    ends = centre + np.array([-half, half])
+
+    def density(x, power=0):
+        return (x - centre) ** power * np.exp(reference.log_density(np.array([x])))
+
+    edge = half + 9 * width
+    inner = [
+        e + s * k * width for e in ends for s in (-1, 1) for k in (0, 1, 4, 8) if abs(e + s * k * width - centre) < edge
+    ]
+    cuts = sorted({centre - edge, *inner, centre + edge})
+
+    def integral(power, until=np.inf):
+        pieces = pairwise(cuts)
+        return sum(integrate.quad(density, a, min(b, until), args=(power,))[0] for a, b in pieces if a < until)
+
+    assert integral(0) == pytest.approx(1, abs=1e-9)
+    assert integral(2) == pytest.approx(reference.covariance[0, 0], rel=1e-7)
+    for quantile, mass in zip(z[1:5], u[1:5], strict=True):
+        assert integral(0, quantile) == pytest.approx(mass, abs=1e-7)
+    assert (np.diff(z) > 0).all()
+
+
+def test_smoothed_boxes_far_out_in_both_tails():
+    reference = Smoothed(Uniform(-1.0, 1.0), 0.1)
+    z = np.array([[-5.0], [5.0], [1.7], [-1.7]])
+    for points in (z, torch.as_tensor(z), jnp.asarray(z)):
+        log_density, score = (np.asarray(f(points)) for f in (reference.log_density, reference.score))
+        assert np.isfinite(log_density).all()
+        np.testing.assert_allclose(log_density[[0, 2]], log_density[[1, 3]], rtol=1e-12)
+        # a normal tail that begins at the edge: its score is the hazard at 40 widths, 40 + 1/40 − …
+        np.testing.assert_allclose(score[:2, 0], [400.2497, -400.2497], rtol=1e-6)

@@ -25,7 +25,7 @@ from wgfode.maps import Affine, Basis, Identity, Map, Planar, Residual
 from wgfode.points import MonteCarlo, Points, Sobol
 from wgfode.potentials import Kernels, Polynomial, Potentials, RandomFeatures
 from wgfode.problems import ring_kernel
-from wgfode.references import Reference
+from wgfode.references import Reference, Uniform
 from wgfode.solvers import Solver
 
 Array = Any
@@ -103,6 +103,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     # references
     "Gaussian": [{"mean": [1.0, -2.0], "cov": [[2.0, 0.6], [0.6, 1.0]]}],
     "Uniform": [{"low": [-1.0, 2.0], "high": [3.0, 2.5]}],
+    "Smoothed": [{"reference": Uniform([-1.0, 2.0], [3.0, 2.5]), "width": 0.3}],
     "Barenblatt": [
         {"dim": 2, "m": 2.0, "t": 0.7, "centre": [0.3, -0.2]},
         {"dim": 1, "m": 3.0, "t": 2.0},

@@ -5,8 +5,8 @@ Every term knows two things about a pushed density ρ, known at weighted points 
     value(ρ)     the term of F(ρ), a scalar
     gradient(ρ)  its part of g = ∇(δF/δρ) at the points, (N, d); the fluid moves with −g
 
-Terms are added and multiplied by numbers: `Potential(V) + 0.5 * Entropy()`. A new kind of term is one file with a
-subclass of `Term`.
+Terms are added, subtracted, and multiplied and divided by numbers: `Potential(V) + 0.5 * Entropy()`. A new
+kind of term is one file with a subclass of `Term`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..arrays import kind, traced
 from ..checks import Trial
-from ..errors import real
+from ..errors import InputError, real
 from ..pushforward import Pushed
 
 Array = Any
@@ -55,11 +56,29 @@ class Energy:
             return NotImplemented
         return Sum(self.terms + other.terms)
 
+    def __radd__(self, other: Any) -> Energy:
+        # sum() begins with the number 0
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def __mul__(self, factor: float) -> Energy:
-        factor = real("the factor of an energy", factor)
+        factor = number("the factor of an energy", factor)
         return Sum(tuple((factor * c, term) for c, term in self.terms))
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Energy:
+        divisor = number("the divisor of an energy", divisor)
+        if divisor == 0:
+            raise InputError("the divisor of an energy must not be 0")
+        return self * (1 / divisor)
+
+    def __neg__(self) -> Energy:
+        return self * -1.0
+
+    def __sub__(self, other: Energy) -> Energy:
+        return self + -other if isinstance(other, Energy) else NotImplemented
+
+    __array_ufunc__ = None  # an array on the left asks `__rmul__`, and does not multiply entry by entry
 
 
 class Term(Energy):
@@ -83,6 +102,10 @@ class Term(Energy):
 
     def modulus_times(self, coefficient: float) -> float | None:
         """What `coefficient` times the term adds to λ of displacement convexity, or None where it is not known."""
+        return None
+
+    def least_diffusivity(self, rho: Pushed) -> Array | None:
+        """The least ρU''(ρ) at the points where it is not >= 0 by construction: < 0 is a backward diffusion."""
         return None
 
     def allow(self, coefficient: float) -> None:
@@ -113,6 +136,25 @@ class Sum(Energy):
 
     def __repr__(self) -> str:
         return " + ".join(f"{c:g}*{t!r}" if c != 1 else repr(t) for c, t in self.pairs)
+
+
+def number(name: str, value: Any) -> float:
+    """`value` as a finite float; arrays of one number count where they have no dimension.
+
+    Raises `InputError` for anything else, and for what a framework is differentiating: the number would be cut
+    out of its derivative without a word.
+    """
+    if traced(value):
+        raise InputError(
+            f"{name} is {kind(value)}: its derivative would be lost here. Physical parameters that are differentiated, "
+            "or traced by jax, go through args=; for a plain number write float(…), outside of the traced function"
+        )
+    if getattr(value, "shape", ()) != ():
+        raise InputError(
+            f"{name} must be a number, got an array of shape {tuple(value.shape)}: a diffusion that depends on the "
+            "direction is a term of its own, Diffusion(matrix)"
+        )
+    return real(name, value)
 
 
 def scaled_modulus(coefficient: float, convexity: float | None) -> float | None:

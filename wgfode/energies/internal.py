@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import Trial
-from ..errors import InputError, real
+from ..errors import InputError, real, shown
 from ..pushforward import Pushed
 from .base import Term
 
@@ -102,13 +102,32 @@ class InternalEnergy(Internal):
 
     def __post_init__(self) -> None:
         if not callable(self.function):
-            raise InputError(f"U must be an elementwise function of the density, got {self.function!r}")
+            raise InputError(f"U must be an elementwise function of the density, got {shown(self.function)}")
 
     def modulus_times(self, coefficient: float) -> float | None:
         return None  # McCann's condition is not checked for a given U
 
     def try_functions(self, trial: Trial) -> None:
-        trial.values("U", self.function, np.geomspace(1e-3, 1e1, len(trial.points)))
+        met = np.array([1e-3, 1e1]) if trial.densities is None else trial.densities[trial.densities > 0]
+        # densities, a little beyond those of the points
+        densities = np.geomspace(met.min() / 2, met.max() * 2, max(len(trial.points), 16))
+        values = trial.function("U", self.function, densities)
+        if values is None:
+            return
+        slopes = np.diff(values) / np.diff(densities)
+        scale = np.abs(values).max() / np.diff(densities) + np.abs(slopes).max()
+        bends = np.diff(slopes)
+        precise = 1e-14 if trial.backend is None or trial.backend.dtype == "float64" else 1e-5
+        if (bends < -(precise * 10) * (scale[1:] + scale[:-1])).any():
+            worst = int(np.argmin(bends))
+            raise InputError(
+                f"U must be convex, but its slope falls from {slopes[worst]:.6g} to {slopes[worst + 1]:.6g} about the "
+                f"density {densities[worst + 1]:.3g}, which the flow meets: that is a backward diffusion, "
+                f"which is ill-posed"
+            )
+        if trial.backend is not None:
+            grad, sum_ = trial.backend.grad, trial.backend.xp.sum
+            trial.function("U'", grad(lambda r: sum_(self.function(r))), densities)
 
     def U(self, rho: Array) -> Array:
         return self.function(rho)
@@ -116,6 +135,9 @@ class InternalEnergy(Internal):
     def per_mass(self, rho: Pushed) -> Array:
         density = rho.backend.xp.exp(rho.log_density)
         return self.function(density) / density
+
+    def least_diffusivity(self, rho: Pushed) -> Array | None:
+        return rho.backend.xp.min(self.diffusivity(rho))
 
     def diffusivity(self, rho: Pushed) -> Array:
         xp, grad = rho.backend.xp, rho.backend.grad

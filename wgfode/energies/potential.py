@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..checks import Trial
-from ..errors import InputError, real
+from ..errors import InputError, real, shown
 from ..pushforward import Pushed
 from .base import Term, scaled_modulus
 
@@ -24,7 +24,7 @@ class Potential(Term):
 
     def __post_init__(self) -> None:
         if not callable(self.V):
-            raise InputError(f"V must be a function of points (N, d), got {self.V!r}")
+            raise InputError(f"V must be a function of points (N, d), got {shown(self.V)}")
         if self.convexity is not None:
             real("convexity", self.convexity)
 
@@ -32,7 +32,7 @@ class Potential(Term):
         return scaled_modulus(coefficient, self.convexity)
 
     def try_functions(self, trial: Trial) -> None:
-        trial.values("V", self.V, trial.points)
+        trial.function("V", self.V, trial.points)
 
     def value(self, rho: Pushed) -> Array:
         return rho.mean(self.V(rho.x))

@@ -11,6 +11,8 @@ from ..rhs import RightHandSide
 
 Array = Any
 
+CONCENTRATED = 0.05
+"""How near neighbouring points have come, beside the reference's, where a run that stops tells of concentration."""
 PROBES = 100
 """Places at which the path ahead is searched."""
 
@@ -43,7 +45,26 @@ def explain(rhs: RightHandSide, t: float, theta: np.ndarray, horizon: float = 0.
         there = trouble(theta + ahead * velocity)
         if there:
             return f"; ahead, about t={t + ahead:.6g}, {there}"
-    return ""
+    return _concentration(rhs, theta, z, weights) if horizon > 0 else ""
+
+
+def _concentration(rhs: RightHandSide, theta: np.ndarray, z: Array, weights: Array) -> str:
+    """What to say where steps vanish and all is finite, but mass has drawn together: a blow-up in finite time."""
+    to_numpy = rhs.backend.to_numpy
+    x = to_numpy(rhs.pushed(rhs.backend.asarray(theta), z, weights).x)
+
+    def nearest(points: np.ndarray) -> float:
+        gaps = np.linalg.norm(np.diff(points[np.argsort(points[:, 0])], axis=0), axis=1)
+        return float(np.median(gaps))
+
+    before, now = nearest(to_numpy(z)), nearest(x)
+    if not now < CONCENTRATED * before:
+        return ""
+    return (
+        f"; the density concentrates: neighbouring points have drawn together from {before:.2g} to {now:.2g}. Under an "
+        "attraction that is stronger than the diffusion the solution itself may blow up (collapse to points) in finite "
+        "time, and then no run goes further"
+    )
 
 
 def _fields(rho: Pushed) -> dict[str, Array]:

@@ -24,14 +24,16 @@ SLACK = 2.0
 class Warnings:
     """Judges the readings of a run, and logs a warning when something begins to go wrong.
 
-    `overfits` is when the velocity first fitted the driving points better than others, or None. `fallbacks`
-    counts the readings at which Cholesky gave way to the smooth filter, `stagnations` those at which an
-    iterative solve fell short of its tolerance, both out of `readings`.
+    `backward` is when an internal energy first had U'' < 0, or None. `overfits` is when the velocity first fitted
+    the driving points better than others, or None. `fallbacks` counts the readings at which Cholesky gave way to
+    the smooth filter, `stagnations` those at which an iterative solve fell short of its tolerance, both out of
+    `readings`.
     """
 
     def __init__(self, rhs: RightHandSide):
         self.rhs = rhs
         self.overfits: float | None = None
+        self.backward: float | None = None
         self.largest = 0.0
         self.readings = self.fallbacks = self.stagnations = 0
 
@@ -39,6 +41,12 @@ class Warnings:
         """Judge a reading; whether the residuals have parted."""
         self.readings += 1
         self._solver(time, reading)
+        if self.backward is None and float(reading.get("least_diffusivity", 0.0)) < 0:
+            self.backward = time
+            log.warning(
+                "from t=%.4g the density is where U'' < 0: a backward diffusion, which is ill-posed; what follows "
+                "depends on the points and on the map", time,
+            )  # fmt: skip
         return self._overfitting(time, reading)
 
     def _overfitting(self, time: float, reading: dict[str, np.ndarray]) -> bool:
@@ -87,6 +95,8 @@ class Warnings:
         found: dict[str, Any] = {}
         if self.overfits is not None:
             found["overfitting"] = f"from t={self.overfits:.6g}"
+        if self.backward is not None:
+            found["backward_diffusion"] = f"from t={self.backward:.6g}"
         for name, count in (("solver_fallbacks", self.fallbacks), ("solver_stagnations", self.stagnations)):
             if count:
                 found[name] = f"{count} of {self.readings} readings"

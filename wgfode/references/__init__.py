@@ -10,6 +10,7 @@ from .barenblatt import Barenblatt
 from .base import Reference
 from .custom import Custom
 from .gaussian import Gaussian
+from .smoothed import Smoothed
 from .uniform import Uniform
 
-__all__ = ["Barenblatt", "Custom", "Gaussian", "Reference", "Uniform"]
+__all__ = ["Barenblatt", "Custom", "Gaussian", "Reference", "Smoothed", "Uniform"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import like
-from ..errors import InputError
+from ..errors import InputError, shown
 
 Array = Any
 
@@ -35,9 +35,9 @@ def finite(name: str, value: Any) -> np.ndarray:
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"{name} must be an array of numbers, got {value!r}") from None
+        raise InputError(f"{name} must be an array of numbers, got {shown(value)}") from None
     if not np.all(np.isfinite(array)):
-        raise InputError(f"{name} must be finite, got {array!r}")
+        raise InputError(f"{name} must be finite, got {shown(array)}")
     return array
 
 
@@ -53,6 +53,8 @@ class Reference:
     covariance: np.ndarray
     """The covariance, (d, d)."""
     has_density: bool = True
+    sides: tuple[np.ndarray, np.ndarray] | None = None
+    """The corners `low` and `high`, (d,) each, of the box on which the density is constant; None for any other."""
 
     def from_uniform(self, u: np.ndarray) -> np.ndarray:
         """Samples (N, d), float64, from uniforms u (N, d) in (0, 1); the same u give the same samples.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import qmc
 
-from ..errors import InputError, positive_int, settle
+from ..errors import InputError, positive_int, settle, shown
 from .base import Reference, finite
 
 Array = Any
@@ -22,31 +22,40 @@ class Custom(Reference):
 
     `from_uniform` maps uniforms (N, d), numpy, to samples (N, d); `log_density` maps points (N, d) of
     whichever array type reaches it to (N,); `score`, optional, to (N, d). Without it `score(z)` is
-    None, which says: differentiate `log_density`. The mean and covariance are estimates from 2^14
-    quasi-random points.
+    None, which says: differentiate `log_density`. `log_density` may be left out too, where no internal energy acts and
+    samples are all that a flow needs. The log density must be that of the samples and have no jump:
+    `GradientFlow` tests it where the energy needs it (`references.stein`). The mean and covariance are estimates
+    from 2^14 quasi-random points.
 
-    Raises `InputError` where dim < 1, an argument is not a function, or the samples are not finite
-    numbers of shape (N, d).
+    Raises `InputError` where dim < 1, an argument is not a function, a score comes without a log density, or the
+    samples are not finite numbers of shape (N, d).
     """
 
     dim: int
     _from_uniform: Callable[[np.ndarray], np.ndarray]
-    _log_density: Callable[[Array], Array]
+    _log_density: Callable[[Array], Array] | None
     _score: Callable[[Array], Array] | None
 
     def __init__(
         self,
         dim: int,
         from_uniform: Callable[[np.ndarray], np.ndarray],
-        log_density: Callable[[Array], Array],
+        log_density: Callable[[Array], Array] | None = None,
         score: Callable[[Array], Array] | None = None,
     ):
         functions = {"from_uniform": from_uniform, "log_density": log_density, "score": score}
         for name, function in functions.items():
-            if not callable(function) and not (name == "score" and function is None):
-                raise InputError(f"{name} must be a function, got {function!r}")
+            if not callable(function) and not (name != "from_uniform" and function is None):
+                raise InputError(f"{name} must be a function, got {shown(function)}")
             settle(self, **{f"_{name}": function})
+        if log_density is None and score is not None:
+            raise InputError("score needs log_density beside it: a flow that needs the one needs the other")
         settle(self, dim=positive_int("dim", dim))
+
+    @property
+    def has_density(self) -> bool:  # type: ignore[override]
+        """Whether a log density was given."""
+        return self._log_density is not None
 
     def from_uniform(self, u: np.ndarray) -> np.ndarray:
         u = self._uniforms(u)
@@ -57,6 +66,8 @@ class Custom(Reference):
 
     def log_density(self, z: Array) -> Array:
         self._check(z)
+        if self._log_density is None:
+            raise InputError("this reference has samples alone: give log_density to Custom, (N, d) to (N,)")
         return self._log_density(z)
 
     def score(self, z: Array) -> Array | None:

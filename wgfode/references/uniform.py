@@ -20,6 +20,9 @@ Array = Any
 class Uniform(Reference):
     """The uniform density on the closed box low <= z <= high, both (d,) (numbers where d = 1).
 
+    It jumps at its sides, which an internal energy sees as a force that no point meets: such a flow starts from
+    `Smoothed(Uniform(low, high), width)`.
+
     Raises `InputError` where the shapes differ or a side has low >= high.
     """
 
@@ -43,6 +46,10 @@ class Uniform(Reference):
     def dim(self) -> int:  # type: ignore[override]
         """The dimension d."""
         return self.low.size
+
+    @property
+    def sides(self) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[override]
+        return self.low, self.high
 
     @property
     def mean(self) -> np.ndarray:  # type: ignore[override]
