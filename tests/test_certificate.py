@@ -78,12 +78,16 @@ def test_the_bound_obeys_its_equation() -> None:
     lam = 2.0
     problem = flow(map=shift(2), energy=wgf.Potential(quadratic, convexity=lam), points=wgf.Sobol(256))
     ds = wgf.solve(problem, [0.1, 0.5, 1.0], initial_error=0.3, evaluation=512, **QUICK)
-    t, root = ds.time.values, np.sqrt(ds.residual.values)
-    np.testing.assert_allclose(root, root[0], rtol=1e-6)
-    expected = 0.3 * np.exp(-lam * t) + root[0] * (1 - np.exp(-lam * t)) / lam
-    np.testing.assert_allclose(ds.w2_bound, expected, rtol=1e-4)
-    np.testing.assert_allclose(ds.w2_bound_error[-1], ds.residual_error[0] / (2 * root[0]) * (1 - np.exp(-lam)) ** 0
-                               * (1 - np.exp(-lam)) / lam, rtol=0.2)  # fmt: skip
+    t, roots = ds.time.values, np.sqrt(ds.residual.values)
+    np.testing.assert_allclose(roots, roots[0], rtol=1e-6)
+    # the bound's own points: weighted, and as many
+    f = right_hand_side(problem)
+    reading = HeldOut(f, 512, 0)(f.initial(), 0)
+    root = float(reading["residual"]) ** 0.5
+    assert root == pytest.approx(roots[0], rel=0.05)
+    grown = (1 - np.exp(-lam * t)) / lam
+    np.testing.assert_allclose(ds.w2_bound, 0.3 * np.exp(-lam * t) + root * grown, rtol=1e-4)
+    np.testing.assert_allclose(ds.w2_bound_error, float(reading["residual_error"]) / (2 * root) * grown, rtol=1e-4)
     # the true error: the exact flow contracts all of the spread, the map none of it
     spread = np.sqrt(1.5) * (1 - np.exp(-lam * t))
     assert (ds.w2_bound.values[1:] >= spread[1:]).all()
@@ -100,7 +104,7 @@ def test_an_exact_map_is_left_with_the_integrators_error(rtol: float, atol: floa
         error = np.sqrt(ds.weight.values @ (gap**2).sum(1))
         assert error <= ds.w2_bound.values[i] + 1e-14
     assert ds.w2_bound.values[-1] < 30 * max(error, rtol * 1e-2)
-    np.testing.assert_allclose(ds.w2_bound - ds.w2_bound_integrator, 0, atol=1e-11)
+    np.testing.assert_allclose(ds.w2_bound_integrator, ds.w2_bound, rtol=0.1, atol=1e-11)
 
 
 def test_fixed_euler_steps_are_in_the_bound() -> None:
@@ -189,7 +193,7 @@ def test_over_fitting_is_told_in_time(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "wgfode"):
         ds = wgf.solve(flow(**OVERFIT), [0.02], evaluation=256, **(QUICK | {"rtol": 1e-3}))
     assert "over-fitting from t=" in caplog.text
-    assert all(words in caplog.text for words in ("more points", "resample", "smaller map"))
+    assert all(words in caplog.text for words in ("more points", "larger shift", "smaller map"))
     assert ds.attrs["overfitting"].startswith("from t=")
     assert (ds.residual > 2 * ds.residual_in_sample).any()
 
@@ -203,7 +207,8 @@ def test_enough_points_are_no_over_fitting(caplog: pytest.LogCaptureFixture) -> 
 
 @pytest.mark.parametrize("integrator", ["torchdiffeq", "diffrax"])
 def test_resampling_when_it_is_time(integrator: str) -> None:
-    arguments = QUICK | {"integrator": integrator, "rtol": 1e-3, "resample": "auto", "evaluation": 128}
+    arguments: dict[str, Any] = {"method": "Euler", "step_size": 0.005, "resample": "auto", "evaluation": 128}
+    arguments |= {"integrator": integrator, "stiffness": False}  # fixed steps report at every output time
     ds = wgf.solve(flow(**OVERFIT), [0.02, 0.05, 0.1], **arguments)
     assert ds.attrs["status"] == "completed"
     times = [float(t) for t in ds.attrs["resampled_at"].split()]

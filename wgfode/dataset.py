@@ -34,6 +34,7 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "w2_bound": (("time",), "bound on the Wasserstein-2 error", "1"),
     "w2_bound_error": (("time",), "standard error of the bound", "1"),
     "w2_bound_integrator": (("time",), "part of the bound that steps in time add", "1"),
+    "force": (("time",), "mean square of the driving force g, held-out points", "1"),
     "min_jacobian": (("time",), "smallest det of the map's space derivative", "1"),
     "stiffness": (("time",), "spectral radius of the right-hand side's Jacobian", "1"),
     "linear_residual": (("time",), "true relative residual of the linear solve", "1"),
@@ -86,6 +87,11 @@ def build(
     for name in SCHEMA:
         if name not in values and name in rows[0]:
             values[name] = np.stack([row[name] for row in rows])
+    folded = np.flatnonzero(values["min_jacobian"] <= 0) if "min_jacobian" in values else np.zeros(0, int)
+    if folded.size:  # where images overlap, λ/|det| is the density of one sheet only, and no row says where they do
+        values["log_density"] = values["log_density"].copy()
+        values["log_density"][folded] = np.nan
+        attributes = {"injectivity": f"lost at t={times[folded[0]]:.6g}"} | attributes
 
     d = flow.dim
     dataset = xr.Dataset(

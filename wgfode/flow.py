@@ -14,7 +14,7 @@ from .energies import Energy
 from .errors import InputError, choice, settle, shown
 from .maps.base import Map
 from .metrics import Metric, Relaxed
-from .points import Points, Sobol
+from .points import Points, Sobol, Tailed
 from .pushforward import reference_score
 from .references import Reference, stein
 from .solvers import Auto, Solver
@@ -102,9 +102,13 @@ class GradientFlow:
         """m, the number of parameters."""
         return self.map.size
 
-    def held_out(self, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """n evaluation points (n, d) and weights (n,), independent of the ones that drive the flow."""
-        return Sobol(n, seed=seed + HELD_OUT).draw(self.reference)
+    def held_out(self, n: int, seed: int = 0, *, tailed: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """n evaluation points (n, d) and weights (n,), independent of the ones that drive the flow.
+
+        With `tailed` they reach into the tails (`points.Tailed`), which what is read on the way needs.
+        """
+        rule: Points = Tailed(n, seed=seed + HELD_OUT) if tailed else Sobol(n, seed=seed + HELD_OUT)
+        return rule.draw(self.reference)
 
 
 @lru_cache(maxsize=32)

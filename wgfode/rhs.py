@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -121,24 +120,13 @@ class RightHandSide:
             "linear_fallback": evaluation.linear_fallback,
         }
 
-        def defect(points: Array, rho: Pushed) -> tuple[Array, Array, Array]:
-            """Jξ, g and Jξ − g at points, (N, d) each."""
-            moved = -self.backend.jvp(lambda p: flow.map(p, points), theta, evaluation.velocity)[1]
-            g = self.driving_force(rho)
-            return moved, g, moved - g
-
-        def squares(field: Array) -> Array:
-            return xp.sum(field**2, axis=1)
-
         driving = self.pushed(theta, z, weights)
-        report["residual_in_sample"] = driving.mean(squares(defect(z, driving)[2]))
+        report["residual_in_sample"] = driving.mean(squares(xp, self.defect(theta, evaluation.velocity, z, driving)[2]))
         dense = flow.map.has_density and flow.reference.has_density
         rho = push(self.backend, flow.map, flow.reference, theta, z_out, weights_out, density=dense)
-        moved, g, missed = defect(z_out, rho)
-        report["residual"] = rho.mean(squares(missed))
-        report["dissipation"], report["force"] = rho.mean(squares(moved)), rho.mean(squares(g))
-        # of a weighted mean of independent points; Sobol points do better
-        report["residual_error"] = xp.sqrt(xp.sum((weights_out * (squares(missed) - report["residual"])) ** 2))
+        moved, g, missed = self.defect(theta, evaluation.velocity, z_out, rho)
+        report["dissipation"], report["force"] = rho.mean(squares(xp, moved)), rho.mean(squares(xp, g))
+        report |= mean_and_error(xp, squares(xp, missed), weights_out)
         report["x"] = rho.x
         if dense:
             report["log_density"] = rho.log_density
@@ -150,15 +138,39 @@ class RightHandSide:
         report["energy_term"] = xp.stack([c * term.value(rho) for c, term in flow.energy.terms])
         return report
 
-    def injectivity_watch(self, n: int = 1024) -> Callable[[np.ndarray], float]:
-        """θ ↦ min det ∂_zT over n held-out points, or inf where the energy needs no density."""
-        if not self.flow.energy.needs_density:
-            return lambda theta: np.inf
-        as_ = self.backend.asarray
-        z, weights = (as_(part) for part in self.flow.held_out(n))
+    def squared_defect(self, theta: Array, velocity: Array, z: Array) -> Array:
+        """|J θ̇ + g|² at points z, (N,), of any velocity θ̇ (m,); of energies that sum over no pairs."""
+        weights = self.backend.xp.ones_like(z[:, 0]) / len(z)
+        return squares(self.backend.xp, self.defect(theta, velocity, z, self.pushed(theta, z, weights))[2])
 
-        def smallest(theta: Array) -> Array:
-            return self.backend.xp.min(self.pushed(theta, z, weights, score=False).jacobian)
+    def residual_of(self, theta: Array, velocity: Array, z: Array, weights: Array) -> dict[str, Array]:
+        """`residual` E|J θ̇ + g|² and `residual_error` at points, of any velocity θ̇ (m,)."""
+        missed = self.defect(theta, velocity, z, self.pushed(theta, z, weights))[2]
+        return mean_and_error(self.backend.xp, squares(self.backend.xp, missed), weights)
 
-        compiled = self.backend.compile(smallest)
-        return lambda theta: float(compiled(as_(theta)))
+    def defect(self, theta: Array, velocity: Array, z: Array, rho: Pushed) -> tuple[Array, Array, Array]:
+        """Jξ, g and Jξ − g at points z, (N, d) each, of ξ = −θ̇."""
+        moved = -self.backend.jvp(lambda p: self.flow.map(p, z), theta, velocity)[1]
+        g = self.driving_force(rho)
+        return moved, g, moved - g
+
+    def smallest_jacobian(self, theta: Array, z: Array) -> Array:
+        """min det ∂_zT over points z (N, d), its sign included; of maps that have one."""
+        image = self.flow.map.push(self.backend, theta, z, None)
+        return self.backend.xp.min(image.sign * self.backend.xp.exp(image.log_det))
+
+
+def squares(xp: Any, field: Array) -> Array:
+    """|field|² at points, (N, d) → (N,)."""
+    return xp.sum(field**2, axis=1)
+
+
+def mean_and_error(xp: Any, squared: Array, weights: Array) -> dict[str, Array]:
+    """The weighted mean of |Jξ − g|² (N,), and its standard error as of independent points; Sobol points do better.
+
+    The error is that of a self-normalised mean, Σw²(f − f̄)², over 1 − Σw² for the degree of freedom that the mean
+    took. (1/Σw² is Kish's effective number of points.) Of one point it is NaN.
+    """
+    mean = xp.sum(weights * squared)
+    spread = xp.sum((weights * (squared - mean)) ** 2)
+    return {"residual": mean, "residual_error": xp.sqrt(spread / (1 - xp.sum(weights**2)))}

@@ -38,8 +38,10 @@ BOUNDS = ("w2_bound", "w2_bound_error", "w2_bound_integrator")
 UNITS = {"float64": 1e3, "float32": 1e2}
 """Spread of the reference beyond which, or below whose inverse, a run is refused for its units."""
 READ_ON_THE_WAY = 1024
-"""The most held-out points for what is read at every step: the bound, over-fitting, folds. An interaction's cost
-grows with their square."""
+"""The most held-out points for what is read at every step: the bound, over-fitting, the defect. Beyond 4 × as many
+evaluation points it is a quarter of these, but not with an interaction, whose cost grows with the square."""
+READ_AT_LEAST = 64
+"""The fewest: the standard error of a mean is not known from a few points."""
 MANY_REJECTIONS = 0.3
 """Rejected steps as a share of accepted ones above which a run warns: a rough right-hand side."""
 
@@ -63,9 +65,7 @@ def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Data
     with context:
         tolerance = 1e-2 * settings.rtol if settings.adaptive else 1e-6
         f = adapter.right_hand_side(flow, dtype=settings.dtype, device=settings.device, tolerance=tolerance)
-        # a dictionary needs more points than it has potentials to be judged
-        readings = min(settings.evaluation, max(READ_ON_THE_WAY, 2 * flow.metric.count(flow.dim)))
-        held_out = HeldOut(f, readings, settings.seed)
+        held_out = HeldOut(f, read_on_the_way(flow, settings.evaluation), settings.seed, settings.evaluation)
         bound = certificate(held_out, flow, settings)
         times_ = np.array(settings.times)
         methods: list[str] = [] if settings.method == AUTO else [settings.method]
@@ -111,6 +111,13 @@ def framework(settings: Settings) -> tuple[Any, Any]:
         raise MissingDependencyError(f"solve needs {place}, which is not here: reinstall wgfode whole") from error
 
 
+def read_on_the_way(flow: GradientFlow, evaluation: int) -> int:
+    """How many held-out points are read at every step."""
+    most = READ_ON_THE_WAY if flow.energy.pairwise else max(READ_ON_THE_WAY, evaluation // 4)
+    # a dictionary needs more points than it has potentials to be judged; of a few no error can be told
+    return max(min(evaluation, max(most, 2 * flow.metric.count(flow.dim))), READ_AT_LEAST)
+
+
 def certificate(held_out: HeldOut, flow: GradientFlow, settings: Settings) -> Certificate | None:
     """The bound that travels along, or None where it is not wanted or no convexity is known."""
     if not settings.certificate or (convexity := flow.energy.modulus) is None:
@@ -144,7 +151,7 @@ def result(course: Run, settings: Settings) -> xr.Dataset:
     f, bound, methods = course.f, course.certificate, course.notes
     times, thetas = [state.time for state in course.saved], [state.theta for state in course.saved]
     values: dict[str, np.ndarray] = {}
-    known = settings.kept() | course.attributes()
+    known = settings.kept() | course.attributes() | {"points_on_the_way": course.held_out.n}
     if settings.stiffness:
         used = (methods or [settings.method])[-1].split()[-1]
         values["stiffness"], advice = stiffness.report(f.rhs, times, thetas, used, course.last.accepted)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..validation.compare import compare
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ def table(dataset: xr.Dataset, exact: Any = None) -> str:
         errors = compare(dataset, exact)
         heads = {"map_error": "map err", "mean_error": "mean err", "covariance_error": "cov err", "kl": "KL"}
         columns |= {head: errors[name].values for name, head in heads.items() if name in errors}
+    if "force" in dataset:  # against the largest so far: at an equilibrium the force itself is nothing
+        columns["defect"] = np.sqrt(dataset["residual"].values / np.maximum.accumulate(dataset["force"].values))
     heads = {"residual": "residual", "w2_bound": "W2 bound", "min_jacobian": "min det"}
     columns |= {head: dataset[name].values for name, head in heads.items() if name in dataset}
 
@@ -32,6 +36,8 @@ def table(dataset: xr.Dataset, exact: Any = None) -> str:
         magnitudes = "".join(f"{number:>{WIDTH}.2e}" for number in numbers[1:])
         lines.append(f"{t:>7.4g}{numbers[0]:>{WIDTH}.6f}{magnitudes}")
     lines += ["", *(f"{name:<16}{text}" for name, text in _costs(dataset.attrs))]
+    if "KL" in columns and np.isinf(columns["KL"]).any():
+        lines.append("KL inf: some of the run's mass lies where the exact density is 0, or too small for a float")
     return "\n".join(lines)
 
 
@@ -42,6 +48,9 @@ def _costs(attributes: dict[str, Any]) -> list[tuple[str, str]]:
         ("rejected steps", known("rejected_steps")),
         ("rhs evaluations", known("rhs_evaluations")),
         ("wall time", f"{known('wall_time'):.1f} s" if "wall_time" in attributes else None),
+        ("defect", known("defect")),
+        ("over-fitting", known("overfitting")),
+        ("injectivity", known("injectivity")),
         ("status", known("status")),
     ]
     return [(name, str(value)) for name, value in found if value is not None]

@@ -36,6 +36,11 @@ class Energy:
         return any(term.pointwise for _, term in self.terms)
 
     @property
+    def pairwise(self) -> bool:
+        """Whether any term sums over pairs of points, so that its cost grows with the square of their number."""
+        return any(term.pairs for _, term in self.terms)
+
+    @property
     def modulus(self) -> float | None:
         """λ of displacement convexity of the whole, or None where it is not known: the terms' moduli add up."""
         total = 0.0
@@ -87,6 +92,8 @@ class Term(Energy):
     name: str
     pointwise: bool = False
     """Whether the term depends on ρ pointwise: then map and reference must have a density."""
+    pairs: bool = False
+    """Whether the term sums over pairs of points."""
 
     @property
     def terms(self) -> tuple[tuple[float, Term], ...]:

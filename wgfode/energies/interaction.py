@@ -38,6 +38,7 @@ class Interaction(Term):
     convexity: float | None = None
     block: int = 2**23
     name = "interaction"
+    pairs = True
 
     def __post_init__(self) -> None:
         if not callable(self.W):

@@ -15,12 +15,17 @@ LARGE = ("x", "log_density")
 class HeldOut:
     """θ ↦ the diagnostics of `RightHandSide.diagnose` that are no fields, on n held-out points of `seed`.
 
-    The same compiled function makes the dataset's rows, so a reading costs no compilation.
+    `evaluation` is the number of the dataset's own points, of the same seed: folds are judged on these.
+    The points of readings are `Tailed`: the error of a fitted map lives where points are rare. The same compiled
+    function makes the dataset's rows, so a reading costs no compilation where the number of points is the same.
     """
 
-    def __init__(self, f: BoundFlow, n: int, seed: int):
+    def __init__(self, f: BoundFlow, n: int, seed: int, evaluation: int | None = None):
         self.f, self.n, self.seed = f, n, seed
-        self._held_out = tuple(f.rhs.backend.asarray(part) for part in f.rhs.flow.held_out(n, seed))
+        self._held_out = tuple(f.rhs.backend.asarray(part) for part in f.rhs.flow.held_out(n, seed, tailed=True))
+        self._defect = f.rhs.backend.compile(f.rhs.residual_of)
+        self._own = f.rhs.backend.asarray(f.rhs.flow.held_out(evaluation or n, seed)[0])
+        self._smallest_jacobian = f.rhs.backend.compile(f.rhs.smallest_jacobian)
 
     def segment(self, t: float) -> int:
         """The segment of driving points that begins at or holds the time t."""
@@ -32,9 +37,14 @@ class HeldOut:
         report = self.f.diagnose(rhs.backend.asarray(theta), *rhs.points_of(segment), *self._held_out)
         return {name: rhs.backend.to_numpy(value) for name, value in report.items() if name not in LARGE}
 
-    def speed(self, theta: Any, direction: Any) -> float:
-        """(E|J(θ) direction|²)^½: how fast the mass moves where θ moves in a direction (m,)."""
-        as_ = self.f.rhs.backend.asarray
-        z, weights = self._held_out
-        moved = self.f.moved(as_(theta), z, as_(direction))
-        return float((weights @ (moved**2).sum(-1)) ** 0.5)
+    def defect(self, theta: Any, velocity: Any) -> dict[str, np.ndarray]:
+        """`residual` and its error where θ (m,) moves with any velocity (m,): E|J θ̇ + g|², with no linear solve."""
+        backend = self.f.rhs.backend
+        report = self._defect(backend.asarray(theta), backend.asarray(velocity), *self._held_out)
+        return {name: backend.to_numpy(value) for name, value in report.items()}
+
+    def smallest_jacobian(self, theta: Any) -> float:
+        """The dataset's `min_jacobian` at θ (m,), or inf where the map has none."""
+        if not self.f.rhs.flow.map.has_density:
+            return np.inf
+        return float(self._smallest_jacobian(self.f.rhs.backend.asarray(theta), self._own))

@@ -9,5 +9,6 @@ has its own points, a function of (seed, k) alone. The segments' ends are jumps 
 from .base import Points
 from .drawn import MonteCarlo, Sobol
 from .hermite import GaussHermite
+from .tailed import Tailed
 
-__all__ = ["GaussHermite", "MonteCarlo", "Points", "Sobol"]
+__all__ = ["GaussHermite", "MonteCarlo", "Points", "Sobol", "Tailed"]

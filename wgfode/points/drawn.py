@@ -14,6 +14,13 @@ from ..references.base import EDGE, Reference
 from .base import Points
 
 
+def stream(seed: int, segment: int) -> np.random.Generator:
+    """The random numbers of a segment, independent of those of every other segment and seed."""
+    # a spawn key makes independent streams; it must be >= 0, and times may be negative
+    key = 2 * segment if segment >= 0 else -2 * segment - 1
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(key,))))
+
+
 @dataclass(frozen=True)
 class _Drawn(Points):
     """What random and quasi-random points have in common: n equal weights and a stream a segment."""
@@ -38,10 +45,7 @@ class _Drawn(Points):
         raise NotImplementedError
 
     def draw(self, reference: Reference, segment: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        # a spawn key makes independent streams; it must be >= 0, and times may be negative
-        key = 2 * segment if segment >= 0 else -2 * segment - 1
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=(key,))))
-        uniforms = np.clip(self.uniforms(reference.dim, rng), EDGE, 1 - EDGE)
+        uniforms = np.clip(self.uniforms(reference.dim, stream(self.seed, segment)), EDGE, 1 - EDGE)
         weights = np.full(self.n, 1 / self.n)
         if self.matched and isinstance(reference, Gaussian):
             return reference.from_normal(self._match(special.ndtri(uniforms))), weights

@@ -133,11 +133,10 @@ class Run:
     def run(self, progress: bool) -> None:
         """Follow the run to its end, or to what ends it; `status`, `saved` and `last` say how it went."""
         self._write(force=True, careful=True)
-        injective = self.f.rhs.injectivity_watch()
         try:
             with reporter(progress, float(self.times[-1])) as report:
                 for state in self._states():
-                    self._judge(state, injective)
+                    self._judge(state)
                     self.last = state
                     self._note(state)
                     report(state)
@@ -158,17 +157,16 @@ class Run:
             else:
                 return
 
-    def _judge(self, state: State, injective: Callable[[np.ndarray], float]) -> None:
+    def _judge(self, state: State) -> None:
         if not np.isfinite(state.theta).all():
             raise IntegrationError(state.time, NOT_FINITE.words, NOT_FINITE.reason)
-        smallest = injective(state.theta)
-        if smallest > 0 or self.folded is not None:
+        if self.folded is not None or (smallest := self.held_out.smallest_jacobian(state.theta)) > 0:
             return
         what = f"the map lost injectivity (min det ∂T/∂z = {smallest:.3g} on held-out points)"
-        if self.stop_on_fold:
+        if self.stop_on_fold and self.f.rhs.flow.energy.needs_density:
             raise IntegrationError(state.time, what, Reason.fold)
         self.folded = state.time
-        log.warning("at t=%.6g %s; the run goes on, but its densities are not the map's any more", state.time, what)
+        log.warning("at t=%.6g %s; the run goes on, but it has no density any more", state.time, what)
 
     def _note(self, state: State) -> None:
         """Save, measure and write what is due at a state."""
@@ -189,7 +187,11 @@ class Run:
         self._write(force=output)
 
     def _follow(self, state: State) -> None:
-        self._found += self.outputs.follow(state, self._due(state))
+        new = self.outputs.follow(state, self._due(state))
+        self._found += new
+        for time, theta in new:  # what the dataset will show between two states
+            if (self.folded is None or time < self.folded) and self.held_out.smallest_jacobian(theta) <= 0:
+                self.folded = time
         if self.certificate is not None:
             self.certificate.follow(state)
 

@@ -162,7 +162,7 @@ class Settings:
     )
     progress: bool = option(False, "a progress bar on stderr", SWITCH, switch, attribute=None, command=None)
     certificate: bool = option(
-        True, "carry `w2_bound` along (`wgfode.certificate`), at one or two more right-hand sides a step",
+        True, "carry `w2_bound` along (`wgfode.certificate`), at one more right-hand side a step",
         SWITCH, switch, fingerprint=True,
     )  # fmt: skip
     initial_error: float = option(
@@ -174,8 +174,9 @@ class Settings:
         WORD, optional(one_of("auto")), fingerprint=True,
     )  # fmt: skip
     on_fold: str = option(
-        "stop", '"stop" or "warn" when the map loses injectivity on held-out points', WORD, one_of("stop", "warn")
-    )
+        "stop", '"stop" or "warn" when the map loses injectivity on held-out points and the energy needs its density',
+        WORD, one_of("stop", "warn"),
+    )  # fmt: skip
     checkpoint: str | Path | None = option(
         None,
         "a file from which the run can be taken up again, written atomically every few steps (at most once a second), "

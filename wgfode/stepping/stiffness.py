@@ -18,6 +18,8 @@ REACH = 3.3
 """The h ρ at which Tsit5 and Dopri5 become unstable on the negative real axis."""
 SMOOTH_STEPS = 60
 """Steps that an implicit method of order 5 takes for a run at usual tolerances, once the transient is over."""
+FEW = 10
+"""Steps so few that stability plays no part in their number, which is then not told more closely."""
 ITERATIONS = 12
 """Of the power method; a few are enough for a figure that is compared with powers of ten."""
 AGAIN = 4
@@ -86,9 +88,10 @@ def recommendation(rhs: RightHandSide, times: np.ndarray, radii: np.ndarray, met
     if not np.isfinite(radii).all():
         return "stiffness unknown: the spectral radius could not be computed"
     steps = explicit_steps(times, radii)
+    asked = f"about {steps:.3g} steps" if steps > FEW else f"{FEW} steps at most"
     figure = (
         f"spectral radius {radii.min():.3g} to {radii.max():.3g}: stability alone asks an explicit method for "
-        f"about {steps:.3g} steps; this run took {accepted} with {method}"
+        f"{asked}; this run took {accepted} with {method}"
     )
     if method in EXPLICIT and steps > 0.3 * accepted and worth_implicit(rhs, steps) > 2:
         return f"stiff: use an implicit method (method='Kvaerno5'). {figure}"
