@@ -49,7 +49,7 @@ WELL = Affine(1) @ Residual(1, 8, init="axis")
 
 @pytest.mark.parametrize(("centre", "scale"), [(30.0, 1.0), (3e3, 1.0), (0.0, 1e-6), (0.0, 1e6), (1e4, 1e3)], ids=str)
 def test_a_double_well_in_any_units_about_any_origin(centre: float, scale: float) -> None:
-    """3e3 is 1e4 spreads away. θ is whitened: it is the same up to rounding, times the condition that the filter leaves."""
+    """3e3 is 1e4 spreads away. θ is the same up to rounding, times the condition that the filter leaves."""
     at_home, away = (solve(moved(c, s, WELL), [0.25], rtol=1e-4, atol=1e-6) for c, s in ((0.0, 1.0), (centre, scale)))
     for steps in ("accepted_steps", "rejected_steps", "rhs_evaluations"):
         assert at_home.attrs[steps] == away.attrs[steps]
