@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
-from wgfode.validation.exact import OrnsteinUhlenbeck
 
 import wgfode as wgf
 from wgfode.arrays import like
 from wgfode.backend import Backend
 from wgfode.maps import Affine, Basis, Coupling, Map, NeuralODE, Planar, Residual, Triangular
 from wgfode.maps.base import push_by_autodiff
-from wgfode.maps.whitened import Frame, Whitened
+from wgfode.maps.frame import Frame
+from wgfode.maps.whitened import Whitened
 from wgfode.metrics import Projection
 from wgfode.potentials import Polynomial, RandomFeatures
 from wgfode.problems import quadratic
+from wgfode.validation.exact import OrnsteinUhlenbeck
 
 solve = partial(wgf.solve, integrator="torchdiffeq", stiffness=False, certificate=False, evaluation=64)
 EXACT_METRIC = wgf.Wasserstein(Polynomial(2))
@@ -130,10 +131,9 @@ def anisotropic(deviations: np.ndarray, turn: np.ndarray, **parts: Any) -> tuple
     A, start, noise = (A + A.T) / 2, (start + start.T) / 2, deviations.min() ** 2
     target, begin = turn @ -deviations, turn @ (3 * deviations)
     flow = wgf.GradientFlow(
-        map=Affine(dim),
         energy=quadratic(A, target) + noise * wgf.Entropy(),
         reference=wgf.Gaussian(begin, start),
-        **({"points": wgf.Sobol(64, matched=True), "solver": wgf.Cholesky()} | parts),
+        **({"map": Affine(dim), "points": wgf.Sobol(64, matched=True), "solver": wgf.Cholesky()} | parts),
     )
     return flow, OrnsteinUhlenbeck(target, A, noise, begin, start)
 

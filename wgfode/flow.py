@@ -12,7 +12,8 @@ from .checks import Trial
 from .energies import Energy
 from .errors import InputError, choice, settle
 from .maps.base import Map
-from .maps.whitened import Frame, Whitened
+from .maps.frame import Frame
+from .maps.whitened import Whitened
 from .metrics import Metric, Relaxed
 from .points import Points, Sobol
 from .references import Reference

@@ -14,7 +14,7 @@ from ..backend.protocol import Backend
 from ..errors import InputError, collection, settle
 
 if TYPE_CHECKING:
-    from .whitened import Frame
+    from .frame import Frame
 
 Array = Any
 

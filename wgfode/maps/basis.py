@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 
 from ..errors import InputError, positive_int, settle
 from .base import Map
-from .whitened import Carried, Frame
+from .frame import Carried, Frame
 
 Array = Any
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError, choice, positive, positive_int, settle, whole
 from .base import Map
-from .whitened import Frame
+from .frame import Frame
 
 STARTS = ("random", "axis")
 
