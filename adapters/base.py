@@ -33,10 +33,10 @@ class AdaptedRightHandSide:
         compile_ = rhs.backend.compile
         self.evaluate = compile_(rhs.evaluate)
         self.diagnose = compile_(rhs.diagnose)
-        self._map = compile_(lambda theta, z: rhs.flow.map(theta, z))
+        self._map = compile_(lambda theta, z: rhs.flow.transport(theta, z))
         self._log_density = compile_(self._log_density_of)
         self.moved = compile_(
-            lambda theta, z, direction: rhs.backend.jvp(lambda p: rhs.flow.map(p, z), theta, direction)[1]
+            lambda theta, z, direction: rhs.backend.jvp(lambda p: rhs.flow.transport(p, z), theta, direction)[1]
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -61,7 +61,7 @@ class AdaptedRightHandSide:
     def _log_density_of(self, theta: Array, z: Array) -> Array:
         rhs = self.rhs
         weights = rhs.backend.xp.ones_like(z[:, 0])
-        rho = push(rhs.backend, rhs.flow.map, rhs.flow.reference, theta, z, weights, density=True, score=False)
+        rho = push(rhs.backend, rhs.flow.transport, rhs.flow.reference, theta, z, weights, density=True, score=False)
         return rho.log_density
 
     def initial(self) -> Array:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # name: (dimensions, long_name, units)
 SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "theta": (("time", "parameter"), "map parameters", "1"),
+    "theta": (("time", "parameter"), "map parameters, in whitened coordinates", "1"),
     "z": (("point", "component"), "held-out reference points", "1"),
     "weight": (("point",), "weights of the held-out points", "1"),
     "x": (("time", "point", "component"), "images of the held-out points", "1"),

@@ -36,15 +36,28 @@ class Linearization:
     @cached_property
     def velocity(self) -> Array:
         """f(θ), (m,)."""
-        return -self.rhs.solver.solve(self.state).xi
+        return -self.rhs.solver.solve(self.state).xi / self.rhs.sizes
 
     def solve(self, y: Array) -> Array:
         """G⁺y, (m,), with the flow's own solver."""
-        return self.rhs.solver.solve(self.state, y).xi
+        return self.rhs.inverse(self.state, y)
 
     def force(self, theta: Array, k: Array) -> Array:
-        """R(θ, k) = (G(θ) + σ)k + ∇F(θ), (m,); σ is that of this linearisation."""
-        return self.rhs.problem(theta, self.z, self.weights).residual(-k, self.sigma)
+        """R(θ, k) = (G(θ) + σ)k + ∇F(θ), (m,); σ is that of this linearisation, relative to the `sizes`."""
+        sizes = self.rhs.sizes
+        return sizes * self.rhs.problem(theta, self.z, self.weights).residual(-k * sizes, self.sigma)
+
+    def metric(self, v: Array) -> Array:
+        """(G + σ)v, (m,) → (m,), matrix-free."""
+        sizes = self.rhs.sizes
+        return sizes * (self.problem.apply_gram(v * sizes) + self.sigma * (v * sizes))
+
+    @cached_property
+    def gram(self) -> Array:
+        """G + σ, (m, m); σ is relative to the parameters' `sizes`, as the solver's is."""
+        backend = self.rhs.backend
+        sizes = self.rhs.sizes * backend.xp.ones_like(self.problem.rhs)
+        return sizes[:, None] * (self.state.gram + self.sigma * backend.asarray(np.eye(self.problem.size))) * sizes
 
     def force_derivative(self, k: Array) -> Callable[[Array], Array]:
         """v ↦ ∂_θR(θ, k)[v], (m,) → (m,)."""
@@ -71,6 +84,5 @@ class Linearization:
         backend, columns = self.rhs.backend, self.force_matrix(self.velocity).T
         solver = self.rhs.solver
         if solver.shifted and not solver.direct:  # the same equation, and who asks for (m, m) has room for G
-            gram = self.state.gram + self.sigma * backend.asarray(np.eye(self.problem.size))
-            return -backend.xp.linalg.solve(gram, columns.T)
+            return -backend.xp.linalg.solve(self.gram, columns.T)
         return -backend.vmap(self.solve)(columns).T

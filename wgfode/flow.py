@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from .checks import Trial
 from .energies import Energy
 from .errors import InputError, choice, settle, shown
 from .maps.base import Map
+from .maps.frame import Frame
+from .maps.whitened import Whitened
 from .metrics import Metric, Relaxed
 from .points import Points, Sobol, Tailed
 from .pushforward import reference_score
@@ -30,7 +32,8 @@ TRIED = 64
 class GradientFlow:
     """The Wasserstein gradient flow of `energy`, on the densities that `map` makes of `reference`.
 
-    - `map`: T_θ, e.g. `Affine(10) @ Planar(10, layers=20)`;
+    - `map`: what T_θ is in coordinates in which the reference has mean 0 and covariance 1, e.g.
+      `Affine(10) @ Planar(10, layers=20)`; `transport` is T_θ itself;
     - `energy`: F(ρ), e.g. `Potential(V) + D * Entropy()`;
     - `reference`: λ, which is also the initial density, since maps start at the identity;
     - `points`: the points at which expectations over λ are taken;
@@ -101,6 +104,19 @@ class GradientFlow:
     def size(self) -> int:
         """m, the number of parameters."""
         return self.map.size
+
+    @cached_property
+    def frame(self) -> Frame:
+        """The whitened coordinates of the reference."""
+        return Frame.of(self.reference.mean, self.reference.covariance)
+
+    @cached_property
+    def transport(self) -> Map:
+        """T_θ: `transport(theta, z)` takes points of the reference (N, d) to those of ρ_θ.
+
+        It is `map` on whitened coordinates (`maps.whitened`): `map` itself for a reference of mean 0 and covariance 1.
+        """
+        return self.map if self.frame.plain else Whitened(self.map.within(self.frame), self.frame)
 
     def held_out(self, n: int, seed: int = 0, *, tailed: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """n evaluation points (n, d) and weights (n,), independent of the ones that drive the flow.

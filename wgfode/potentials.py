@@ -32,6 +32,10 @@ class Potentials(ABC):
     def gradients(self, x: Array) -> Array:
         """∇φ_l at the rows of x, (N, d) → (N, d, L)."""
 
+    def spanning(self, x: Array, weights: Array) -> Array:
+        """Fields at the points x (N, d) with weights (N,) that span what the gradients do, (N, d, L)."""
+        return self.gradients(x)
+
     def check(self, dim: int, points: int, what: str = "points") -> None:
         """Raise `InputError` where `dim` does not fit, or the `points` are too few to make the dictionary from."""
         self.size(dim)
@@ -63,6 +67,9 @@ class Sum(Potentials):
 
     def gradients(self, x: Array) -> Array:
         return array_namespace(x).concat([part.gradients(x) for part in self.parts], axis=2)
+
+    def spanning(self, x: Array, weights: Array) -> Array:
+        return array_namespace(x).concat([part.spanning(x, weights) for part in self.parts], axis=2)
 
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.parts))
@@ -100,6 +107,14 @@ class Polynomial(Potentials):
             component = np.eye(x.shape[1] + 1)[factors[:, slot], 1:]  # of ∂/∂x_i: (L, d), 0 for the factor 1
             total = total + product[:, None, :] * like(component.T, x)
         return total
+
+    def spanning(self, x: Array, weights: Array) -> Array:
+        """The monomials of (x − mean)/deviation: the same span, well-conditioned wherever the points are."""
+        xp = array_namespace(x)
+        centred = x - weights @ x
+        deviations = xp.sqrt(weights @ centred**2)
+        deviations = xp.where(deviations > 0, deviations, xp.ones_like(deviations))
+        return self.gradients(centred / deviations) / deviations[:, None]
 
 
 @lru_cache(maxsize=16)

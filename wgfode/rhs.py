@@ -41,13 +41,15 @@ class RightHandSide:
         self.tolerance = max(tolerance, floor)
         z, _ = self.points_of(0)
         rows, has_target = z.shape[0] * z.shape[1], flow.estimator == "velocity"
+        sizes = flow.transport.sizes
+        self.sizes = sizes if isinstance(sizes, float) else backend.asarray(sizes)
         self.solver: Solver = flow.solver.resolve(flow.size, rows, has_target)
         # the functions of this energy are now met with the framework's own arrays
         flow.check(backend)
 
     def initial(self) -> Array:
         """The θ of the identity map, (m,)."""
-        return self.backend.asarray(self.flow.map.initial())
+        return self.backend.asarray(self.flow.transport.initial())
 
     def points_of(self, segment: int) -> tuple[Array, Array]:
         """The points (N, d) and weights (N,) that drive the flow in a segment between resampling times."""
@@ -62,7 +64,7 @@ class RightHandSide:
     def pushed(self, theta: Array, z: Array, weights: Array, *, score: bool = True) -> Pushed:
         """ρ_θ at the images of z, with its density where the energy needs one."""
         flow = self.flow
-        return push(self.backend, flow.map, flow.reference, theta, z, weights,
+        return push(self.backend, flow.transport, flow.reference, theta, z, weights,
                     density=flow.energy.needs_density, score=score)  # fmt: skip
 
     def energy(self, theta: Array, z: Array, weights: Array) -> Array:
@@ -75,13 +77,21 @@ class RightHandSide:
         return sum(c * term.gradient(rho) for c, term in self.flow.energy.terms)
 
     def problem(self, theta: Array, z: Array, weights: Array) -> NormalProblem:
-        """The linear problem for ξ = −θ̇."""
-        tangent = Tangent(self.backend, self.flow.map, theta, z)
+        """The linear problem for ξ = −`sizes` · θ̇, (m,): in it a shift means the same for every parameter."""
+        tangent = self.tangent(theta, z)
         gradient = None
         if self.flow.estimator == "energy":
             gradient = self.backend.grad(lambda parameters: self.energy(parameters, z, weights))(theta)
         g = self.driving_force(self.pushed(theta, z, weights)) if gradient is None else None
-        return self.flow.metric.problem(tangent, weights, g, gradient)
+        return self.flow.metric.problem(tangent, weights, g, None if gradient is None else gradient / self.sizes)
+
+    def tangent(self, theta: Array, z: Array) -> Tangent:
+        """J(θ) at points z (N, d), for parameters measured in their `sizes`."""
+        return Tangent(self.backend, self.flow.transport, theta, z, self.sizes)
+
+    def inverse(self, state: Any, y: Array) -> Array:
+        """G⁺y, (m,) → (m,), in the parameters themselves, from the solver's `state` of the problem at θ."""
+        return self.solver.solve(state, y / self.sizes).xi / self.sizes
 
     def evaluate(self, theta: Array, z: Array, weights: Array) -> Evaluation:
         """θ̇ = −Ĝ†∇F from the points z (N, d) with weights (N,).
@@ -103,7 +113,7 @@ class RightHandSide:
             lambda _, y: self.solver.solve(state, y).xi,
             self.backend.xp.zeros_like(theta),
         )
-        return Evaluation(-xi, residual, steps, fallback)
+        return Evaluation(-xi / self.sizes, residual, steps, fallback)
 
     def diagnose(self, theta: Array, z: Array, weights: Array, z_out: Array, weights_out: Array) -> dict[str, Array]:
         """What is known of ρ_θ and of the flow at θ; (z, weights) drive it, (z_out, weights_out) are held out.
@@ -122,8 +132,8 @@ class RightHandSide:
 
         driving = self.pushed(theta, z, weights)
         report["residual_in_sample"] = driving.mean(squares(xp, self.defect(theta, evaluation.velocity, z, driving)[2]))
-        dense = flow.map.has_density and flow.reference.has_density
-        rho = push(self.backend, flow.map, flow.reference, theta, z_out, weights_out, density=dense)
+        dense = flow.transport.has_density and flow.reference.has_density
+        rho = push(self.backend, flow.transport, flow.reference, theta, z_out, weights_out, density=dense)
         moved, g, missed = self.defect(theta, evaluation.velocity, z_out, rho)
         report["dissipation"], report["force"] = rho.mean(squares(xp, moved)), rho.mean(squares(xp, g))
         report |= mean_and_error(xp, squares(xp, missed), weights_out)
@@ -131,7 +141,7 @@ class RightHandSide:
         if dense:
             report["log_density"] = rho.log_density
             report["min_jacobian"] = xp.min(rho.jacobian)
-        report |= flow.metric.diagnose(rho, missed, g, lambda: (Tangent(self.backend, flow.map, theta, z), weights))
+        report |= flow.metric.diagnose(rho, missed, g, lambda: (self.tangent(theta, z), weights))
         diffusivities = [term.least_diffusivity(rho) for _, term in flow.energy.terms]
         if known := [value for value in diffusivities if value is not None]:
             report["least_diffusivity"] = xp.min(xp.stack(known))
@@ -150,13 +160,13 @@ class RightHandSide:
 
     def defect(self, theta: Array, velocity: Array, z: Array, rho: Pushed) -> tuple[Array, Array, Array]:
         """Jξ, g and Jξ − g at points z, (N, d) each, of ξ = −θ̇."""
-        moved = -self.backend.jvp(lambda p: self.flow.map(p, z), theta, velocity)[1]
+        moved = -self.backend.jvp(lambda p: self.flow.transport(p, z), theta, velocity)[1]
         g = self.driving_force(rho)
         return moved, g, moved - g
 
     def smallest_jacobian(self, theta: Array, z: Array) -> Array:
         """min det ∂_zT over points z (N, d), its sign included; of maps that have one."""
-        image = self.flow.map.push(self.backend, theta, z, None)
+        image = self.flow.transport.push(self.backend, theta, z, None)
         return self.backend.xp.min(image.sign * self.backend.xp.exp(image.log_det))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from .backend import precision
 from .certificate import Certificate, absent
 from .dataset import add
-from .errors import InputError, MissingDependencyError
+from .errors import MissingDependencyError
 from .flow import GradientFlow
 from .monitor.held_out import HeldOut
 from .points.on_demand import Scheduled
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("wgfode")
 
 BOUNDS = ("w2_bound", "w2_bound_error", "w2_bound_integrator")
-UNITS = {"float64": 1e3, "float32": 1e2}
-"""Spread of the reference beyond which, or below whose inverse, a run is refused for its units."""
 READ_ON_THE_WAY = 1024
 """The most held-out points for what is read at every step: the bound, over-fitting, the defect. Beyond 4 × as many
 evaluation points it is a quarter of these, but not with an interaction, whose cost grows with the square."""
@@ -86,13 +84,6 @@ def check_together(flow: GradientFlow, settings: Settings) -> None:
     """Raise `InputError` where settings and flow do not fit; warn of held-out points that are too few."""
     if warning := flow.metric.check(flow.dim, settings.evaluation, "held-out points (evaluation)"):
         log.warning("%s", warning)
-    spread, limit = float(np.sqrt(np.trace(flow.reference.covariance) / flow.dim)), UNITS[settings.dtype]
-    if not 1 / limit <= spread <= limit:
-        raise InputError(
-            f"reference has spread {spread:.2g}, outside {1 / limit:g} … {limit:g} ({settings.dtype}): the "
-            "parameters then differ so much in size that the linear solver loses the small ones. Choose units in which "
-            "it is about 1"
-        )
 
 
 def framework(settings: Settings) -> tuple[Any, Any]:
@@ -122,8 +113,8 @@ def certificate(held_out: HeldOut, flow: GradientFlow, settings: Settings) -> Ce
     """The bound that travels along, or None where it is not wanted or no convexity is known."""
     if not settings.certificate or (convexity := flow.energy.modulus) is None:
         return None
-    tolerances = (settings.rtol, settings.atol) if settings.adaptive else (1e-6, 1e-8)
-    return Certificate(held_out, convexity, settings.initial_error, *tolerances)
+    relative, absolute = (settings.rtol, settings.atol) if settings.adaptive else (1e-6, 1e-8)
+    return Certificate(held_out, convexity, settings.initial_error, relative, absolute * flow.frame.scale)
 
 
 def stepper(adapter: Any, f: AdaptedRightHandSide, settings: Settings, methods: list[str]) -> Integrator:

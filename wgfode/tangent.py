@@ -18,11 +18,12 @@ CACHED = 2**21
 class Tangent:
     """J(θ) at points z, (N·d) × m as an operator; it is formed only block by block.
 
-    `x` = T_θ(z) comes with it, (N, d).
+    `x` = T_θ(z) comes with it, (N, d). With `sizes` (m,), ξ is measured in `Map.sizes`: J is then that of the
+    parameters sizes · θ.
     """
 
-    def __init__(self, backend: Backend, map: Map, theta: Array, z: Array):
-        self.backend, self.map, self.theta, self.z = backend, map, theta, z
+    def __init__(self, backend: Backend, map: Map, theta: Array, z: Array, sizes: Array | float = 1.0):
+        self.backend, self.map, self.theta, self.z, self.sizes = backend, map, theta, z, sizes
         self.x, self._jvp, self._vjp = backend.linearize(lambda parameters: map(parameters, z), theta)
 
     @property
@@ -32,11 +33,11 @@ class Tangent:
 
     def apply(self, xi: Array) -> Array:
         """J ξ, (m,) → (N, d)."""
-        return self._jvp(xi)
+        return self._jvp(xi / self.sizes)
 
     def adjoint(self, w: Array) -> Array:
         """Jᵀ w, (N, d) → (m,)."""
-        return self._vjp(w)
+        return self._vjp(w) / self.sizes
 
     def rows(self, z: Array) -> Array:
         """J at the rows of z, (B, d, m), by reverse mode in each row's d outputs."""
@@ -44,7 +45,7 @@ class Tangent:
         def row(point: Array) -> Array:
             return self.backend.jacobian(lambda parameters: self.map(parameters, point[None])[0])(self.theta)
 
-        return self.backend.vmap(row)(z)
+        return self.backend.vmap(row)(z) / self.sizes
 
     def gram(self, weights: Array) -> Array:
         """Σ_n weights_n J_nᵀJ_n, (m, m)."""

@@ -173,7 +173,7 @@ def test_its_derivative_is_exact() -> None:
 
 def covariance(one: wgf.GradientFlow, theta: np.ndarray) -> np.ndarray:
     z, weights = wgf.GaussHermite(30).draw(one.reference)
-    x = one.map(theta, z)
+    x = one.transport(theta, z)
     x = x - weights @ x
     return (weights[:, None] * x).T @ x
 
@@ -227,7 +227,7 @@ def test_matched_points_serve_where_no_grid_reaches() -> None:
             points=wgf.Sobol(256, seed=0, matched=matched),
         )  # fmt: skip
         theta = wgf.solve(one, [0.1], **QUIET, rtol=1e-8, atol=1e-10)["theta"].values[-1]
-        x = one.map(theta, np.concatenate([np.eye(dim), np.zeros((1, dim))]))
+        x = one.transport(theta, np.concatenate([np.eye(dim), np.zeros((1, dim))]))
         factor = (x[:-1] - x[-1]).T
         errors.append(np.linalg.norm(factor @ factor.T - exact) / np.linalg.norm(exact))
     assert errors[1] < 1e-6 < 1e-4 < errors[0]

@@ -50,7 +50,7 @@ def ornstein_uhlenbeck(top: float, dim: int = 2, **settings: object) -> tuple[wg
 def map_error(flow: wgf.GradientFlow, exact: Any, rhs: RightHandSide, t: float, theta: np.ndarray) -> float:
     z, weights = flow.held_out(256)
     as_ = rhs.backend.asarray
-    x = rhs.backend.to_numpy(flow.map(as_(theta), as_(z)))
+    x = rhs.backend.to_numpy(flow.transport(as_(theta), as_(z)))
     return float(np.sqrt(weights @ ((x - exact.flow_map(t, z)) ** 2).sum(1)))
 
 

@@ -22,6 +22,7 @@ from test_architecture import sources
 from wgfode.backend import Backend
 from wgfode.energies import Term
 from wgfode.maps import Affine, Basis, Identity, Map, Planar, Residual
+from wgfode.maps.frame import Frame
 from wgfode.points import MonteCarlo, Points, Sobol
 from wgfode.potentials import Kernels, Polynomial, Potentials, RandomFeatures
 from wgfode.problems import ring_kernel
@@ -71,6 +72,12 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Triangular": [{"dim": 1, "width": 3}, {"dim": 4, "width": 3, "knots": 4, "centre": (0.0, 1.0, -1.0, 2.0)}],
     "Coupling": [{"dim": 2, "layers": 4}, {"dim": 5, "layers": 3, "width": 4, "centre": 1.0, "spread": 2.0, "seed": 3}],
     "Compose": [{"maps": (Affine(3), Planar(3, layers=2), Basis([swirl], 3), Identity(3), Residual(3, width=3))}],
+    "Whitened": [
+        {
+            "map": Affine(2) @ Residual(2, width=3),
+            "frame": Frame(np.array([3.0, -1.0]), np.array([[2.0, 0], [0.9, 0.4]])),
+        }
+    ],
     "Laid": [],
     "Ridges": [],
     # terms of an energy

@@ -18,7 +18,7 @@ Array = Any
 
 @dataclass(frozen=True)
 class Affine(Map):
-    """T(z) = A z + b. θ holds the free entries of A, row by row, then b.
+    """T(z) = A z + b, z in whitened coordinates. θ holds the free entries of A, row by row, then b.
 
     `structure` is "full" (m = d² + d), "lower_triangular" (m = d(d+1)/2 + d) or "diagonal" (m = 2d).
     The full map holds every Gaussian; a triangular one does too, but its tangent space lacks the
@@ -47,6 +47,10 @@ class Affine(Map):
     def initial(self) -> np.ndarray:
         diagonal = (self.pattern[:, 0] == self.pattern[:, 1]).astype(float)
         return np.concatenate([diagonal, np.zeros(self.dim)])
+
+    @property
+    def moves(self) -> np.ndarray:
+        return np.concatenate([self.pattern[:, 0], np.arange(self.dim)])
 
     def matrix(self, theta: Array) -> tuple[Array, Array]:
         """A (d, d) and b (d,)."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import unpack
 from ..backend.protocol import Backend
 from ..errors import InputError, collection, settle
+
+if TYPE_CHECKING:
+    from .frame import Frame
 
 Array = Any
 
@@ -34,6 +37,10 @@ class Map(ABC):
 
     A subclass gives `dim`, `size`, `initial` and `__call__`; `push` has a default by automatic
     differentiation, which a subclass replaces where a closed form is cheaper.
+
+    In a flow the z that reach a map are the reference's points in whitened coordinates, of mean 0 and covariance 1
+    (`maps.whitened`). A map that is told anything in the reference's own coordinates says in `within` what that is
+    in whitened ones.
     """
 
     dim: int
@@ -52,6 +59,23 @@ class Map(ABC):
     @abstractmethod
     def __call__(self, theta: Array, z: Array) -> Array:
         """T_θ(z), (N, d)."""
+
+    @property
+    def moves(self) -> np.ndarray:
+        """The component of T_θ(z) that each parameter moves, near the identity; −1 where it moves several, (m,)."""
+        return np.full(self.size, -1)
+
+    @property
+    def sizes(self) -> np.ndarray | float:
+        """How far a change of one in each parameter moves the points, relative to one another, (m,); 1 if all alike.
+
+        A solver's shift is relative to these, and so means the same for components of very different extent.
+        """
+        return 1.0
+
+    def within(self, frame: Frame) -> Map:
+        """This map for points in the whitened coordinates of `frame`, in place of the reference's own."""
+        return self
 
     def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
         """The points' images with log|det ∂_zT| and, given the score ∇log λ(z), the score at the images:
@@ -99,6 +123,13 @@ class Compose(Map):
 
     def initial(self) -> np.ndarray:
         return np.concatenate([part.initial() for part in self.maps])
+
+    @property
+    def moves(self) -> np.ndarray:
+        return np.concatenate([part.moves for part in self.maps])
+
+    def within(self, frame: Frame) -> Map:
+        return Compose(tuple(part.within(frame) for part in self.maps))
 
     def split(self, theta: Array) -> list[tuple[Map, Array]]:
         """The maps with their own parameters, innermost first."""

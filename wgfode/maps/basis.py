@@ -11,6 +11,7 @@ from array_api_compat import array_namespace
 
 from ..errors import InputError, positive_int, settle
 from .base import Map
+from .frame import Carried, Frame
 
 Array = Any
 
@@ -19,7 +20,8 @@ Array = Any
 class Basis(Map):
     """T(z) = z + Σ_k θ_k φ_k(z), for given φ_k: R^d → R^d that take (N, d) to (N, d).
 
-    The identity is kept apart, so θ = 0 is the exact start; put it among the φ_k to let it scale.
+    The φ_k are functions of the reference's points as they are, not of whitened coordinates. The identity is kept
+    apart, so θ = 0 is the exact start; put it among the φ_k to let it scale.
     Raises `InputError` for an empty list or something that cannot be called.
     """
 
@@ -42,6 +44,9 @@ class Basis(Map):
 
     def initial(self) -> np.ndarray:
         return np.zeros(self.size)
+
+    def within(self, frame: Frame) -> Basis:
+        return Basis([Carried(function, frame) for function in self.functions], self.dim)
 
     def __call__(self, theta: Array, z: Array) -> Array:
         values = array_namespace(z).stack([function(z) for function in self.functions], axis=0)

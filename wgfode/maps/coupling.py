@@ -37,7 +37,7 @@ class Coupling(Laid):
     drawn by `seed` (Dinh, Sohl-Dickstein & Bengio 2017). Injective for every θ.
 
     θ holds u, l, c, W, b of a layer, first layer first; u, l and c are 0 at the identity, and `seed` spreads
-    W and b over a reference of mean `centre` and standard deviation `spread`.
+    W and b over points at about `centre` with standard deviation `spread`, the reference's own unless they are given.
 
     Raises `InputError` for dim < 2 and numbers out of range.
     """
@@ -79,11 +79,18 @@ class Coupling(Laid):
     def initial(self) -> np.ndarray:
         pieces = []
         for layer, (kept, _) in enumerate(self.halves):
-            centre = tuple(np.asarray(self.centre)[kept].tolist())
-            w, b = directions("random", self.width, len(kept), 1.0, centre, self.spread, self.seed + layer)
+            w, b = directions("random", self.width, len(kept), 1.0, self.middle[kept], self.extent, self.seed + layer)
             zeros = sum(int(np.prod(shape)) for shape in self._shapes(layer)[:3])
             pieces += [np.zeros(zeros), w.ravel(), b]
         return np.concatenate(pieces)
+
+    @property
+    def moves(self) -> np.ndarray:
+        blocks = []
+        for kept, changed in self.halves:
+            linear, several = np.repeat(changed, len(kept)), self.width * (len(kept) + 1)
+            blocks += [np.repeat(np.tile(changed, 2), self.width), linear, np.tile(changed, 2), np.full(several, -1)]
+        return np.concatenate(blocks)
 
     def _layers(self, theta: Array) -> list[tuple[np.ndarray, np.ndarray, _Layer]]:
         pieces = unpack(theta, *((self._length(layer),) for layer in range(self.layers)))

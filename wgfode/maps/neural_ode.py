@@ -43,6 +43,10 @@ class NeuralODE(Ridges):
     def initial(self) -> np.ndarray:
         return self._layer.initial()
 
+    @property
+    def moves(self) -> np.ndarray:
+        return self._layer.moves
+
     def __call__(self, theta: Array, z: Array) -> Array:
         def velocity(x: Array) -> Array:
             return self._layer(theta, x) - x

@@ -43,6 +43,10 @@ class Planar(Ridges):
     def initial(self) -> np.ndarray:
         return self.start(self.layers)
 
+    @property
+    def moves(self) -> np.ndarray:
+        return self.ridge_moves(self.layers)
+
     def parameters(self, theta: Array) -> tuple[Array, Array, Array]:
         """u (layers, d), w (layers, d), b (layers,)."""
         K, d = self.layers, self.dim

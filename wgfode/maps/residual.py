@@ -40,6 +40,10 @@ class Residual(Ridges):
     def initial(self) -> np.ndarray:
         return self.start(self.width)
 
+    @property
+    def moves(self) -> np.ndarray:
+        return self.ridge_moves(self.width)
+
     def parameters(self, theta: Array) -> tuple[Array, Array, Array]:
         """u (width, d), w (width, d), b (width,)."""
         K, d = self.width, self.dim

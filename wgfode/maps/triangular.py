@@ -48,8 +48,8 @@ class Triangular(Laid):
     The slope in z_i runs smoothly through `knots` + 1 levels e^(α_ik) (π_k is a partition of unity, made of
     sigmoids at fixed knots c_k, so the integral has a closed form). Levels and shift depend on the
     coordinates before: α_i = a_i + P_i h_i with h_i = tanh(W_i z_<i + b_i), (width,). It holds every lower
-    triangular affine map. The knots lie within `centre` ± 2.5 `spread`: take the reference's
-    mean and standard deviation.
+    triangular affine map. The knots lie within `centre` ± 2.5 `spread`, which
+    are the reference's own mean and standard deviation unless they are given.
 
     θ holds s, a, l, u, P, W, b; all but W and b (which `seed` spreads) are 0 at the identity. Its tangent
     space lacks gradient fields that `Relaxed` needs: use `Wasserstein`, and a `solver` with a shift that keeps
@@ -66,13 +66,13 @@ class Triangular(Laid):
     @cached_property
     def grid(self) -> np.ndarray:
         """The knots c, (d, K)."""
-        offsets = np.linspace(-2.5, 2.5, self.knots + 2)[1:-1] * self.spread
-        return np.asarray(self.centre)[:, None] + offsets
+        offsets = np.linspace(-2.5, 2.5, self.knots + 2)[1:-1] * self.extent
+        return self.middle[:, None] + offsets
 
     @property
     def sharpness(self) -> float:
         """v: a sigmoid rises over about one spacing of the knots."""
-        return 3.0 * (self.knots + 1) / (5.0 * self.spread)
+        return 3.0 * (self.knots + 1) / (5.0 * self.extent)
 
     @property
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -86,13 +86,21 @@ class Triangular(Laid):
 
     def initial(self) -> np.ndarray:
         *others, _, _ = self._shapes
-        centre = tuple(np.asarray(self.centre).tolist())
         rows, offsets = [np.zeros(0)], [np.zeros(0)]
         for i in range(1, self.dim):
-            w, b = directions("random", self.width, i, 1.0, centre[:i], self.spread, self.seed + i)
+            w, b = directions("random", self.width, i, 1.0, self.middle[:i], self.extent, self.seed + i)
             rows.append(w.ravel())
             offsets.append(b)
         return np.concatenate([np.zeros(sum(int(np.prod(shape)) for shape in others)), *rows, *offsets])
+
+    @property
+    def moves(self) -> np.ndarray:
+        d, W, K = self.dim, self.width, self.knots + 1
+        own, later = np.arange(d), np.arange(1, d)
+        pairs = np.tril_indices(d, -1)[0]
+        blocks = (own, np.repeat(own, K), pairs, np.repeat(later, W), np.repeat(later, K * W), np.repeat(pairs, W),
+                  np.repeat(later, W))  # fmt: skip
+        return np.concatenate(blocks)
 
     @cached_property
     def _scatter(self) -> tuple[np.ndarray, np.ndarray]:

@@ -25,7 +25,7 @@ class Projection:
     def __init__(self, backend: Backend, potentials: Potentials, x: Array, weights: Array):
         xp = self.xp = backend.xp
         self.root = xp.sqrt(weights)[:, None]
-        gradients = potentials.gradients(x)
+        gradients = potentials.spanning(x, weights)
         count = gradients.shape[2]
         columns = (self.root[:, :, None] * gradients).reshape((-1, count))
         squares = xp.sum(columns**2, axis=0)

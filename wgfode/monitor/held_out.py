@@ -45,6 +45,6 @@ class HeldOut:
 
     def smallest_jacobian(self, theta: Any) -> float:
         """The dataset's `min_jacobian` at θ (m,), or inf where the map has none."""
-        if not self.f.rhs.flow.map.has_density:
+        if not self.f.rhs.flow.transport.has_density:
             return np.inf
         return float(self._smallest_jacobian(self.f.rhs.backend.asarray(theta), self._own))

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..pushforward import reference_score
 from ..rhs import RightHandSide
-from ..tangent import Tangent
 from .contents import digest
 
 if TYPE_CHECKING:
@@ -60,16 +59,14 @@ def computed(rhs: RightHandSide) -> dict[str, str]:
         found = {"reference": [z, weights]}
         if flow.reference.has_density:
             found["reference"] += [flow.reference.log_density(z), reference_score(backend, flow.reference, z)]
-        found["map"] = [flow.map(theta + direction, z)]
+        found["map"] = [flow.transport(theta + direction, z)]
         rho = rhs.pushed(theta, z, weights)
         for coefficient, term in flow.energy.terms:
             found.setdefault(f"energy ({term.name})", []).extend(
                 [coefficient * term.value(rho), coefficient * term.gradient(rho)]
             )
         # of the field x: what the metric makes of it does not depend on the energy
-        found["metric"] = [
-            flow.metric.problem(Tangent(backend, flow.map, theta, z), weights, rho.x + xp.ones_like(z)).rhs
-        ]
+        found["metric"] = [flow.metric.problem(rhs.tangent(theta, z), weights, rho.x + xp.ones_like(z)).rhs]
         return found
 
     values = backend.compile(parts)(theta, z, weights)

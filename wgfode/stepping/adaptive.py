@@ -26,7 +26,8 @@ def scaled(rhs: RightHandSide, error_norm: str, rtol: float, atol: float) -> Cal
     """`measure(δθ, θ, z, weights)`: the size of a displacement of the parameters in units of the tolerance.
 
     "parameters": the root mean square of δθ / (atol + rtol |θ|). "metric": how far it moves the mass,
-    (E|Jδθ|²)^½ against atol + rtol (E|T − ET|²)^½, which does not see directions that move nothing.
+    (E|Jδθ|²)^½ against atol s + rtol (E|T − ET|²)^½, s the spread of the reference, which does not see directions that
+    move nothing.
     """
     xp = rhs.backend.xp
 
@@ -34,9 +35,9 @@ def scaled(rhs: RightHandSide, error_norm: str, rtol: float, atol: float) -> Cal
         return xp.sqrt(xp.mean((delta / (atol + rtol * xp.abs(theta))) ** 2))
 
     def metric(delta: Array, theta: Array, z: Array, weights: Array) -> Array:
-        x, moved = rhs.backend.jvp(lambda p: rhs.flow.map(p, z), theta, delta)
+        x, moved = rhs.backend.jvp(lambda p: rhs.flow.transport(p, z), theta, delta)
         spread = xp.sqrt(weights @ xp.sum((x - weights @ x) ** 2, axis=1))
-        return xp.sqrt(weights @ xp.sum(moved**2, axis=1)) / (atol + rtol * spread)
+        return xp.sqrt(weights @ xp.sum(moved**2, axis=1)) / (atol * rhs.flow.frame.scale + rtol * spread)
 
     return metric if error_norm == "metric" else parameters
 

@@ -77,10 +77,10 @@ class BilevelStep:
         """`count` outer descents: η, ψ's parameters, and E|∇ψ|²/E|T_θ − T_θk|² at the end; `span` = hs, `scale` = s."""
         rhs, adam, xp = self.rhs, self.adam, self.rhs.backend.xp
         backend, flow = rhs.backend, rhs.flow
-        x = flow.map(theta, z)
+        x = flow.transport(theta, z)
 
         def displacement(velocity: Array) -> Array:
-            return (flow.map(theta + span * velocity, z) - x) / span
+            return (flow.transport(theta + span * velocity, z) - x) / span
 
         def inner(phi: Array, moved: Array) -> Array:
             return weights @ xp.sum((self.network.gradient(xp, phi, x) - moved) ** 2, axis=1)
@@ -89,7 +89,7 @@ class BilevelStep:
             """Half the gradient in η, over h: s E[Jᵀ∇ψ] + ∇F(θ)."""
             new = theta + span * velocity
             push = weights[:, None] * self.network.gradient(xp, phi, x)
-            return scale * Tangent(backend, flow.map, new, z).adjoint(push) + self.force(new, new, z, weights)
+            return scale * Tangent(backend, flow.transport, new, z).adjoint(push) + self.force(new, new, z, weights)
 
         def one(state: tuple) -> tuple:
             index, velocity, psi = state

@@ -47,9 +47,7 @@ class ProximalStep:
         )
         self._start = compile_(self.start)
         self._solve = compile_(
-            lambda theta, v, z, weights: (
-                rhs.solver.solve(rhs.solver.init(rhs.problem(theta, z, weights), rhs.tolerance), v).xi
-            )
+            lambda theta, v, z, weights: rhs.inverse(rhs.solver.init(rhs.problem(theta, z, weights), rhs.tolerance), v)
         )
 
     def gradient(self, theta: Array, begin: Array, z: Array, weights: Array) -> Array:
@@ -58,7 +56,7 @@ class ProximalStep:
         if rhs.flow.estimator == "energy":
             return rhs.backend.grad(lambda parameters: rhs.energy(parameters, z, weights))(theta)
         g = rhs.driving_force(rhs.pushed(theta, z, weights))
-        return Tangent(rhs.backend, rhs.flow.map, begin, z).adjoint(weights[:, None] * g)
+        return Tangent(rhs.backend, rhs.flow.transport, begin, z).adjoint(weights[:, None] * g)
 
     def start(self, theta: Array, z: Array, weights: Array) -> tuple[Array, Array]:
         """The metric's right-hand side at θ_k, (m,), and G(θ_k)†, (m, m) (empty with an iterative solver).
@@ -69,11 +67,11 @@ class ProximalStep:
         rhs = self.rhs
         problem = rhs.problem(theta, z, weights)
         if not self.direct:
-            return problem.rhs, problem.rhs[:0]
+            return problem.rhs * rhs.sizes, problem.rhs[:0]
         state = rhs.solver.init(problem, rhs.tolerance)
         identity = rhs.backend.asarray(np.eye(problem.size))
-        inverse = rhs.backend.vmap(lambda e: rhs.solver.solve(state, e).xi)(identity)
-        return problem.rhs, inverse
+        inverse = rhs.backend.vmap(lambda e: rhs.inverse(state, e))(identity)
+        return problem.rhs * rhs.sizes, inverse
 
     def __call__(
         self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array], memory: np.ndarray | None = None

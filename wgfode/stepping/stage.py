@@ -67,7 +67,8 @@ class StageEquation:
     def defect(self, here: Linearization, theta: Array, k: Array) -> Array:
         """k − f(θ), (m,): what is to vanish."""
         solver, problem = self.rhs.solver, self.rhs.problem(theta, here.z, here.weights)
-        return k + solver.solve(solver.init(problem, self.rhs.tolerance, near=here.state), start=-k).xi
+        state, sizes = solver.init(problem, self.rhs.tolerance, near=here.state), self.rhs.sizes
+        return k + solver.solve(state, start=-k * sizes).xi / sizes
 
     def product(self, here: Linearization, k: Array, step: Array) -> Callable[[Array], Array]:
         """v ↦ M v at θ of `here` and k, with `step` = γh."""
@@ -78,18 +79,18 @@ class StageEquation:
 
     def metric(self, here: Linearization, v: Array) -> Array:
         """(G + σ)v, or v where M = I − γh Df."""
-        return here.problem.apply_gram(v) + here.sigma * v if self.shifted else v
+        return here.metric(v) if self.shifted else v
 
     def inverse(self, here: Linearization, k: Array, step: Array) -> Callable[[Array], Array]:
         """v ↦ M⁻¹(G + σ)v from a factorisation, (m, m)."""
         backend = self.rhs.backend
-        identity = backend.asarray(np.eye(here.problem.size))
         if not self.shifted:
-            return backend.factored(identity - step * here.jacobian())
-        gram = here.state.gram + here.sigma * identity
+            return backend.factored(backend.asarray(np.eye(here.problem.size)) - step * here.jacobian())
+        gram = here.gram
         solve = backend.factored(gram + step * here.force_matrix(k))
         return lambda v: solve(gram @ v)
 
     def preconditioner(self, here: Linearization) -> Callable[[Array], Array]:
         """For M in the Krylov method: (G + σ)⁻¹, as far as the flow's solver knows it without an iteration."""
-        return self.rhs.solver.preconditioner(here.state)
+        known, sizes = self.rhs.solver.preconditioner(here.state), self.rhs.sizes
+        return lambda v: known(v / sizes) / sizes

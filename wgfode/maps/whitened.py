@@ -1,0 +1,71 @@
+"""Maps on whitened coordinates, so that θ and the metric are the same in whatever units and about whatever origin.
+
+With c and Σ = AAᵀ the mean and the covariance of the reference, a map M_θ of the user becomes
+
+    T_θ(z) = c + A M_θ(ẑ) = z + A (M_θ(ẑ) − ẑ),     ẑ = A⁻¹(z − c)
+
+A is lower triangular: a triangular map stays triangular, and where Σ is diagonal every coordinate stays itself.
+Under z ↦ c' + s Q z with a number s and a rotation Q, ẑ is at most rotated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..arrays import like
+from ..backend.protocol import Backend
+from .base import Image, Map
+from .frame import Frame
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Whitened(Map):
+    """T_θ(z) = z + A (M_θ(ẑ) − ẑ) for the map M = `map` of whitened points; exactly z where M_θ(ẑ) is exactly ẑ."""
+
+    map: Map
+    frame: Frame
+
+    @property
+    def dim(self) -> int:  # type: ignore[override]
+        return self.map.dim
+
+    @property
+    def size(self) -> int:
+        return self.map.size
+
+    @property
+    def has_density(self) -> bool:  # type: ignore[override]
+        return self.map.has_density
+
+    @property
+    def moves(self) -> np.ndarray:
+        return self.map.moves
+
+    @cached_property
+    def sizes(self) -> np.ndarray | float:
+        """The lengths of A's columns, over their root mean square; 1 for what moves several components."""
+        lengths = np.linalg.norm(self.frame.root, axis=0) / self.frame.scale
+        if np.allclose(lengths, 1.0, rtol=1e-12):
+            return 1.0
+        moves = self.map.moves
+        return np.where(moves < 0, 1.0, lengths[moves])
+
+    def initial(self) -> np.ndarray:
+        return self.map.initial()
+
+    def __call__(self, theta: Array, z: Array) -> Array:
+        y = self.frame.whiten(z)
+        return z + self.frame.displacement(self.map(theta, y) - y)
+
+    def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
+        """det ∂_zT = det ∂M, and ∇log ρ in whitened coordinates is Aᵀ∇log ρ."""
+        y, root, inverse = self.frame.whiten(z), like(self.frame.root, z), like(self.frame.inverse, z)
+        image = self.map.push(backend, theta, y, None if score is None else score @ root)
+        moved = z + (image.x - y) @ root.T
+        return Image(moved, image.sign, image.log_det, None if image.score is None else image.score @ inverse)
