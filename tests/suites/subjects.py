@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import math
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -174,3 +175,8 @@ def compiled(backend: Backend, f: Callable[..., Any]) -> Callable[..., Any]:
     if backend.name == "torch":
         return torch.no_grad()(f)
     return jax.jit(f, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def name_of(subject: Any) -> str:
+    """A subject's name among tests: its repr, without the addresses that differ from process to process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(subject))[:60]

@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from suites.subjects import compiled, examples
+from suites.subjects import compiled, examples, name_of
 
 from wgfode.backend import Backend, load
 from wgfode.maps import Map
 from wgfode.maps.base import push_by_autodiff
 
 MAPS = examples("map")
-every = pytest.mark.parametrize("index", range(len(MAPS)), ids=[repr(one)[:60] for one in MAPS])
+every = pytest.mark.parametrize("index", range(len(MAPS)), ids=[name_of(one) for one in MAPS])
 close = np.testing.assert_allclose
 N = 5
 

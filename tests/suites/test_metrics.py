@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from suites.subjects import compiled, examples
+from suites.subjects import compiled, examples, name_of
 
 import wgfode as wgf
 from wgfode.backend import Backend, load
@@ -15,7 +15,7 @@ from wgfode.problems import double_well_potential
 from wgfode.rhs import RightHandSide
 
 METRICS = examples("metric")
-every = pytest.mark.parametrize("index", range(len(METRICS)), ids=[repr(one)[:60] for one in METRICS])
+every = pytest.mark.parametrize("index", range(len(METRICS)), ids=[name_of(one) for one in METRICS])
 
 
 def right_hand_side(metric: Any, backend: Backend) -> tuple[RightHandSide, Any, Any, Any]:

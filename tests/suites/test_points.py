@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from suites.subjects import examples
+from suites.subjects import examples, name_of
 
 from wgfode.references import Gaussian
 
 REFERENCE = Gaussian([1.0, -1.0], [[2.0, 0.5], [0.5, 1.0]])
-every = pytest.mark.parametrize("points", examples("points"), ids=repr)
+every = pytest.mark.parametrize("points", examples("points"), ids=name_of)
 
 
 @every

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from suites.subjects import examples
+from suites.subjects import examples, name_of
 
 from wgfode.backend import load
 from wgfode.errors import InputError
 
-every = pytest.mark.parametrize("potentials", examples("potentials"), ids=repr)
+every = pytest.mark.parametrize("potentials", examples("potentials"), ids=name_of)
 X = np.random.default_rng(5).standard_normal((6, 3))
 
 

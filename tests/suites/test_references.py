@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from suites.subjects import examples
+from suites.subjects import examples, name_of
 
 from wgfode.points import Sobol
 
-every = pytest.mark.parametrize("reference", examples("reference"), ids=repr)
+every = pytest.mark.parametrize("reference", examples("reference"), ids=name_of)
 
 
 @every

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from suites.subjects import compiled, examples
+from suites.subjects import compiled, examples, name_of
 from systems import ROWS, SIZE, example, relative_error, solve
 
 from wgfode.backend import load
 from wgfode.solvers import NormalProblem
 
 SOLVERS = examples("solver")
-every = pytest.mark.parametrize("solver", SOLVERS, ids=repr)
+every = pytest.mark.parametrize("solver", SOLVERS, ids=name_of)
 
 
 @every

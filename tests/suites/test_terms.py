@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from suites.subjects import compiled, examples
+from suites.subjects import compiled, examples, name_of
 
 from wgfode import GaussHermite, Gaussian
 from wgfode.backend import load
@@ -16,7 +16,7 @@ from wgfode.maps import Affine
 from wgfode.pushforward import Pushed, push
 
 TERMS = examples("term")
-every = pytest.mark.parametrize("index", range(len(TERMS)), ids=[repr(one)[:50] for one in TERMS])
+every = pytest.mark.parametrize("index", range(len(TERMS)), ids=[name_of(one) for one in TERMS])
 THETA = np.array([1.2, 0.3, -0.1, 0.8, 0.4, -0.2])
 B, C = np.array([[0.3, -0.2], [0.1, 0.4]]), np.array([0.5, -0.3])
 
