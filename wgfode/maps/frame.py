@@ -41,6 +41,14 @@ class Frame:
             correlations = (vectors * np.where(seen, values, 1.0)) @ vectors.T
         return cls(mean, np.linalg.cholesky(correlations) * deviations[:, None])
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Frame):
+            return NotImplemented
+        return np.array_equal(self.centre, other.centre) and np.array_equal(self.root, other.root)
+
+    def __hash__(self) -> int:
+        return hash((self.centre.tobytes(), self.root.tobytes()))
+
     @property
     def plain(self) -> bool:
         """Whether ẑ is z."""
