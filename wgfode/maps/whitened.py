@@ -18,6 +18,7 @@ import numpy as np
 
 from ..arrays import like
 from ..backend.protocol import Backend
+from ..errors import InputError
 from .base import Image, Map
 from .frame import Frame
 
@@ -26,10 +27,19 @@ Array = Any
 
 @dataclass(frozen=True)
 class Whitened(Map):
-    """T_θ(z) = z + A (M_θ(ẑ) − ẑ) for the map M = `map` of whitened points; exactly z where M_θ(ẑ) is exactly ẑ."""
+    """T_θ(z) = z + A (M_θ(ẑ) − ẑ) for the map M = `map` of whitened points; exactly z where M_θ(ẑ) is exactly ẑ.
+
+    Raises `InputError` where `frame` has another dimension.
+    """
 
     map: Map
     frame: Frame
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.map, Map):
+            raise InputError(f"map must be a wgfode Map, got {self.map!r}")
+        if not isinstance(self.frame, Frame) or self.frame.centre.shape != (self.map.dim,):
+            raise InputError(f"frame must be a Frame of {self.map.dim} dimensions, like map, got {self.frame!r}")
 
     @property
     def dim(self) -> int:  # type: ignore[override]
