@@ -48,6 +48,10 @@ class Basis(Map):
     def within(self, frame: Frame) -> Basis:
         return Basis([Carried(function, frame) for function in self.functions], self.dim)
 
+    def __repr__(self) -> str:
+        names = ", ".join(getattr(function, "__name__", repr(function)) for function in self.functions)
+        return f"Basis([{names}], {self.dim})"
+
     def __call__(self, theta: Array, z: Array) -> Array:
         values = array_namespace(z).stack([function(z) for function in self.functions], axis=0)
         flat = values.reshape((self.size, -1))
