@@ -18,6 +18,7 @@ from wgfode import storage
 from wgfode.adapters.torchdiffeq import right_hand_side
 from wgfode.cli.app import app
 from wgfode.cli.run import output_times
+from wgfode.errors import Reason
 
 NAME = "ornstein-uhlenbeck-2d"
 SHORT = ("--until", "0.02", "--evaluation", "64", "--rtol", "1e-4")
@@ -32,6 +33,8 @@ def tiny(status: str) -> xr.Dataset:
     """A dataset that ends with `status`, without a run."""
     f = right_hand_side(wgf.problems.get(NAME).flow)
     known = {"problem": NAME, "accepted_steps": 1, "rejected_steps": 0, "wall_time": 0.1, "status": status}
+    if "interrupted" in status:
+        known["stop_reason"] = Reason.interrupted.value
     return f.dataset([0.0, 0.1], [f.initial(), f.initial()], evaluation=16, **known)
 
 
