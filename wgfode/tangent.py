@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from .backend.protocol import Backend
 from .maps.base import Map
+from .maps.factors import Factors
 
 Array = Any
 
 BLOCK = 2**25
-"""Most numbers of J that are held at once where its rows are multiplied (256 MB in float64)."""
+"""Most numbers that are held at once where rows of J or tables of moments are multiplied (256 MB in float64)."""
+PAIRED = 8
+"""The most blocks whose moments are formed pair by pair: each pair is a program of its own to compile."""
 CACHED = 2**21
 """The same where its rows are only read once: what a cache holds is several times faster."""
 
@@ -18,26 +23,38 @@ CACHED = 2**21
 class Tangent:
     """J(θ) at points z, (N·d) × m as an operator; it is formed only block by block.
 
-    `x` = T_θ(z) comes with it, (N, d). With `sizes` (m,), ξ is measured in `Map.sizes`: J is then that of the
-    parameters sizes · θ.
+    Where the map knows its Khatri–Rao factors (`Map.factors`) they give everything; where it does not, automatic
+    differentiation does.
     """
 
-    def __init__(self, backend: Backend, map: Map, theta: Array, z: Array, sizes: Array | float = 1.0):
-        self.backend, self.map, self.theta, self.z, self.sizes = backend, map, theta, z, sizes
-        self.x, self._jvp, self._vjp = backend.linearize(lambda parameters: map(parameters, z), theta)
+    def __init__(self, backend: Backend, map: Map, theta: Array, z: Array):
+        self.backend, self.map, self.theta, self.z = backend, map, theta, z
+        self.factors: Factors | None = map.factors(backend, theta, z)
 
     @property
     def size(self) -> int:
         """m."""
         return self.theta.shape[0]
 
+    @cached_property
+    def x(self) -> Array:
+        """T_θ(z), (N, d)."""
+        return self.map(self.theta, self.z)
+
+    @cached_property
+    def _products(self) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+        """ξ ↦ J ξ and w ↦ Jᵀ w."""
+        if self.factors is not None:
+            return self.factors.apply, self.factors.adjoint
+        return self.backend.linearize(lambda parameters: self.map(parameters, self.z), self.theta)[1:]
+
     def apply(self, xi: Array) -> Array:
         """J ξ, (m,) → (N, d)."""
-        return self._jvp(xi / self.sizes)
+        return self._products[0](xi)
 
     def adjoint(self, w: Array) -> Array:
         """Jᵀ w, (N, d) → (m,)."""
-        return self._vjp(w) / self.sizes
+        return self._products[1](w)
 
     def rows(self, z: Array) -> Array:
         """J at the rows of z, (B, d, m), by reverse mode in each row's d outputs."""
@@ -45,22 +62,40 @@ class Tangent:
         def row(point: Array) -> Array:
             return self.backend.jacobian(lambda parameters: self.map(parameters, point[None])[0])(self.theta)
 
-        return self.backend.vmap(row)(z) / self.sizes
+        return self.backend.vmap(row)(z)
 
     def gram(self, weights: Array) -> Array:
-        """Σ_n weights_n J_nᵀJ_n, (m, m)."""
-        (n, d), m = self.z.shape, self.size
-        block = max(1, BLOCK // (d * m))
-        total = 0.0
-        for begin in range(0, n, block):
-            J = self.rows(self.z[begin : begin + block])
-            root = self.backend.xp.sqrt(weights[begin : begin + block])
-            J = (root[:, None, None] * J).reshape(-1, m)
-            total = total + J.T @ J
-        return total
+        """Σ_n weights_n J_nᵀJ_n, (m, m): from moments of the factors where they are fewer products than rows of J."""
+        d, m = self.z.shape[1], self.size
+        factors = self.factors
+        if factors is not None and len(factors.blocks) <= PAIRED and factors.work < d * m**2:
+            return self._sum(self._gram_by_moments, weights, factors.tables)
+        return self._sum(self._gram_by_rows, weights, d * m)
+
+    def _gram_by_moments(self, z: Array, weights: Array) -> Array:
+        factors = self.factors if len(z) == len(self.z) else self.map.factors(self.backend, self.theta, z)
+        assert factors is not None
+        return factors.gram(self.backend, weights)
+
+    def _gram_by_rows(self, z: Array, weights: Array) -> Array:
+        J = (self.backend.xp.sqrt(weights)[:, None, None] * self.rows(z)).reshape(-1, self.size)
+        return J.T @ J
+
+    def _sum(self, gram: Callable[[Array, Array], Array], weights: Array, numbers: int) -> Array:
+        """gram(z, weights) summed over blocks of points, where it holds `numbers` a point at once."""
+        block = max(1, BLOCK // numbers)
+        begins = range(0, len(self.z), block)
+        return sum(gram(self.z[i : i + block], weights[i : i + block]) for i in begins)
+
+    def kernel(self, weights: Array) -> Array:
+        """√w J Jᵀ √w, (N·d, N·d): for fewer equations than parameters."""
+        J = (self.backend.xp.sqrt(weights)[:, None, None] * self.rows(self.z)).reshape(-1, self.size)
+        return J @ J.T
 
     def mean_diagonal(self, weights: Array) -> Array:
         """trace(Σ_n weights_n J_nᵀJ_n)/m, 0-dim and exact: it scales the solvers' shifts."""
+        if self.factors is not None:
+            return weights @ self.factors.squares / self.size
         d, m = self.z.shape[1], self.size
 
         def squared(z: Array) -> Array:

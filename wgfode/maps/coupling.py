@@ -175,7 +175,8 @@ class Coupling(Laid):
         def gather(blocks: Sequence[Array]) -> Array:
             stretch, move, ridges = blocks
             pieces = (
-                stretch[:, :W], move[:, :W], move[:, W : W + a], stretch[:, W], move[:, W + a], ridges[:, :a], ridges[:, a],
+                stretch[:, :W], move[:, :W], move[:, W : W + a], stretch[:, W], move[:, W + a],
+                ridges[:, :a], ridges[:, a],
             )  # fmt: skip
             return xp.concat([piece.reshape(-1) for piece in pieces])
 

@@ -93,7 +93,7 @@ class Factors:
     squares: Array
     """|J_n|² of Frobenius, (N,): their mean is trace(Ĝ)."""
     through: Callable[[], Array | None]
-    """() ↦ outer · ∂_zT, the Jacobian of everything from the map's input on; in the form of `outer` in `Map.factors`."""
+    """() ↦ outer · ∂_zT, the Jacobian of everything from the map's input on, in the forms of `Map.factors`' outer."""
 
     def apply(self, xi: Array) -> Array:
         """J ξ, (m,) → (N, d)."""
@@ -113,6 +113,12 @@ class Factors:
         shapes = [block.shape for block in self.blocks]
         gather = backend.vmap(lambda row: self.gather(unpack(row, *shapes)))
         return gather(gather(raw).T)
+
+    @property
+    def tables(self) -> int:
+        """Numbers a point that `gram` holds at once."""
+        sizes = [(block.width**2, block.features.shape[1] ** 2) for block in self.blocks]
+        return sum(outputs + features for outputs, features in sizes)
 
     @property
     def work(self) -> int:

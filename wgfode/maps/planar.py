@@ -138,7 +138,7 @@ class Planar(Ridges):
 
         A_k, the Jacobian of everything after layer k, from A_(k−1) = A_k + c_k w_kᵀ, last layer first.
         """
-        xp, (N, K), d = array_namespace(h), h.shape, self.dim
+        xp, N, d = array_namespace(h), len(h), self.dim
         u, w, _ = self.parameters(theta)
         end = like(np.eye(d), h) if outer is None else outer
         end = xp.zeros_like(h[:, :1, None]) + end
