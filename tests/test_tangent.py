@@ -10,6 +10,8 @@ from wgfode import maps
 from wgfode.backend import Backend, load
 from wgfode.maps import Affine, Basis, Coupling, Identity, Map, NeuralODE, Planar, Residual, Triangular
 from wgfode.maps.base import space_jacobian
+from wgfode.maps.frame import Frame
+from wgfode.maps.whitened import Whitened
 from wgfode.tangent import Tangent
 
 
@@ -23,6 +25,7 @@ def cubic(z):
     return z**3
 
 
+FRAME = Frame(np.array([1.0, -2.0, 0.5]), np.array([[2.0, 0, 0], [0.3, 0.5, 0], [-1.0, 0.2, 1.5]]))
 SINGLE: list[Map] = [
     Affine(3),
     Affine(3, "lower_triangular"),
@@ -43,6 +46,8 @@ CHAINS: list[Map] = [
     Residual(3, width=4) @ Planar(3, layers=3) @ Basis([swirl], 3),
     Planar(3, layers=2) @ Coupling(3, layers=2, width=3) @ Affine(3, "diagonal"),
     Affine(3) @ NeuralODE(3, width=2, steps=2),
+    Whitened(Affine(3) @ Planar(3, layers=3), FRAME),
+    Whitened(Residual(3, width=3) @ Affine(3), FRAME),
 ]
 TOLERANCE = 1e-13
 N = 9
@@ -58,7 +63,7 @@ def agree(backend: Backend, actual, expected: np.ndarray, what: str) -> None:
     assert error <= TOLERANCE * np.abs(expected).max(), f"{what}: {error:.1e}"
 
 
-def checked(map_: Map, backend: Backend) -> None:
+def checked(map_: Map, backend: Backend, sizes: np.ndarray | None = None) -> None:
     """Every product of a `Tangent` against the rows of J by reverse mode, at weights that differ."""
     rng = np.random.default_rng(1)
     theta, z, weights, xi, w = map(
@@ -73,7 +78,7 @@ def checked(map_: Map, backend: Backend) -> None:
     )
 
     def products(theta):
-        here = Tangent(backend, map_, theta, z)
+        here = Tangent(backend, map_, theta, z, 1.0 if sizes is None else backend.asarray(sizes))
         return (
             here.rows(z), here.x, here.apply(xi), here.adjoint(w), here.gram(weights), here.mean_diagonal(weights),
             here.kernel(weights),
@@ -99,6 +104,11 @@ def checked(map_: Map, backend: Backend) -> None:
 @pytest.mark.parametrize("map_", [*SINGLE, *CHAINS], ids=repr)
 def test_products_agree_with_automatic_differentiation(map_: Map) -> None:
     checked(map_, load("torch"))
+
+
+@pytest.mark.parametrize("map_", [Affine(3) @ Planar(3, layers=3), NeuralODE(3, width=2, steps=1)], ids=repr)
+def test_parameters_of_their_own_sizes(map_: Map) -> None:
+    checked(map_, load("torch"), np.random.default_rng(5).uniform(0.1, 10.0, map_.size))
 
 
 def test_jax_too() -> None:

@@ -13,7 +13,8 @@ from ..arrays import like, unpack
 from ..backend.protocol import Backend
 from ..errors import choice, positive_int, settle
 from .base import Image, Map
-from .factors import Block, Factors, product
+from .blocks import Block
+from .factors import Factors, product
 
 Array = Any
 
@@ -88,6 +89,7 @@ class Affine(Map):
                 spread=lambda xi: [xi[:d, None], xi[d:, None]],
                 gather=lambda blocks: xp.concat([P[:, 0] for P in blocks]),
                 squares=xp.sum(shift.lengths() * (z**2 + 1), axis=1),
+                own=(True, True),
                 through=lambda: product(outer, A),
             )
 
@@ -108,6 +110,7 @@ class Affine(Map):
             spread=spread,
             gather=gather,
             squares=xp.sum(shift.lengths() * (z**2 @ like(free, z).T + 1), axis=1),
+            own=(self.structure == "full",),
             through=lambda: product(outer, A),
         )
 
@@ -136,4 +139,4 @@ class Identity(Map):
         return Image(z, ones, 0 * ones, score)
 
     def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors:
-        return Factors((), lambda xi: [], lambda blocks: theta, 0 * z[:, 0], lambda: outer)
+        return Factors((), lambda xi: [], lambda blocks: theta, 0 * z[:, 0], (), lambda: outer)

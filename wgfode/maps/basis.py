@@ -12,7 +12,8 @@ from array_api_compat import array_namespace
 from ..backend.protocol import Backend
 from ..errors import InputError, positive_int, settle
 from .base import Map, space_jacobian
-from .factors import Block, Factors, product
+from .blocks import Block
+from .factors import Factors, product
 from .frame import Carried, Frame
 
 Array = Any
@@ -68,5 +69,6 @@ class Basis(Map):
             spread=lambda xi: [xi[:, None]],
             gather=lambda blocks: blocks[0][:, 0],
             squares=block.squares(),
+            own=(True,),
             through=lambda: product(outer, space_jacobian(backend, lambda points: self(theta, points), z)),
         )

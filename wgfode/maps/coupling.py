@@ -14,7 +14,8 @@ from ..arrays import like, unpack
 from ..backend.protocol import Backend
 from ..errors import InputError, positive_int, settle
 from .base import Image
-from .factors import Block, Factors, composed, product
+from .blocks import Block
+from .factors import Factors, composed, product
 from .ridges import Laid, directions
 
 Array = Any
@@ -185,4 +186,4 @@ class Coupling(Laid):
             joined = xp.concat([by_kept, on_changed * xp.exp(s)[:, None, :]], axis=2)
             return joined[:, :, np.argsort(np.concatenate([kept, changed]))]
 
-        return Factors(blocks, spread, gather, sum(block.squares() for block in blocks), through)
+        return Factors(blocks, spread, gather, sum(block.squares() for block in blocks), (True,) * 3, through)

@@ -5,14 +5,12 @@ It takes N m² multiplications or fewer, where rows of J take N d m².
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..arrays import like
-
-if TYPE_CHECKING:
-    from .factors import Block
+from .blocks import Block
 
 Array = Any
 
@@ -38,6 +36,11 @@ def moments(xp: Any, one: Block, other: Block, weights: Array) -> Array:
     features, spread_features = _table(xp, features, symmetric=one.features is other.features)
     means = (outputs.T @ features)[spread_outputs][:, spread_features]
     return xp.permute_dims(means.reshape((a, a_, f, f_)), (0, 2, 1, 3)).reshape((a * f, a_ * f_))
+
+
+def gram_factors(xp: Any, block: Block, weights: Array) -> tuple[Array, Array]:
+    """BᵀB (a, a) and Σ_n weights_n φ_nφ_nᵀ (f, f) of a block whose B is the same at all points."""
+    return _inner(xp, block, block), (weights[:, None] * block.features).T @ block.features
 
 
 def products(one: Block, other: Block) -> int:

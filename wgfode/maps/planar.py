@@ -14,7 +14,8 @@ from ..backend.fold import fold, sweep
 from ..backend.protocol import Backend
 from ..errors import positive_int, settle
 from .base import Image
-from .factors import Block, Factors
+from .blocks import Block
+from .factors import Factors
 from .ridges import Ridges
 
 Array = Any
@@ -118,6 +119,7 @@ class Planar(Ridges):
             spread=spread,
             gather=gather,
             squares=xp.sum(h**2 * lengths + xp.sum(answers**2, axis=1) * (squared + 1), axis=1),
+            own=(False, False),
             through=lambda: jacobian,
         )
 

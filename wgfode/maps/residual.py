@@ -13,7 +13,8 @@ from ..arrays import like, unpack
 from ..backend.protocol import Backend
 from ..errors import positive_int, settle
 from .base import Image
-from .factors import Block, Factors, product
+from .blocks import Block
+from .factors import Factors, product
 from .ridges import Ridges
 
 Array = Any
@@ -93,4 +94,4 @@ class Residual(Ridges):
             jacobian = like(np.eye(d), z) + (slope @ pairs).reshape((-1, d, d))
             return product(outer, jacobian)
 
-        return Factors((outputs, inner), spread, gather, outputs.squares() + inner.squares(), through)
+        return Factors((outputs, inner), spread, gather, outputs.squares() + inner.squares(), (True, True), through)
