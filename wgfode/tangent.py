@@ -2,42 +2,84 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from .backend.protocol import Backend
 from .maps.base import Map
+from .maps.factors import Factors
+from .maps.moments import gram_factors
 
 Array = Any
 
 BLOCK = 2**25
-"""Most numbers of J that are held at once where its rows are multiplied (256 MB in float64)."""
+"""Most numbers that are held at once where rows of J or tables of moments are multiplied (256 MB in float64)."""
+PAIRED = 8
+"""The most blocks whose moments are formed pair by pair: each pair is a program of its own to compile."""
 CACHED = 2**21
 """The same where its rows are only read once: what a cache holds is several times faster."""
+
+
+class Separable(NamedTuple):
+    """Parameters P (a, f) of a map whose part of the Gram matrix is left ⊗ right."""
+
+    left: Array
+    """(a, a)."""
+    right: Array
+    """(f, f)."""
+    take: Callable[[Array], Array]
+    """P of ξ, (m,) → (a, f)."""
+    put: Callable[[Array], Array]
+    """The ξ with P in its places and 0 elsewhere, (a, f) → (m,)."""
+    apply: Callable[[Array], Array]
+    """J · put(P), (a, f) → (N, d)."""
+    adjoint: Callable[[Array], Array]
+    """take(Jᵀw), (N, d) → (a, f)."""
 
 
 class Tangent:
     """J(θ) at points z, (N·d) × m as an operator; it is formed only block by block.
 
-    `x` = T_θ(z) comes with it, (N, d). With `sizes` (m,), ξ is measured in `Map.sizes`: J is then that of the
-    parameters sizes · θ.
+    Where the map knows its Khatri–Rao factors (`Map.factors`) they give everything; where it does not, automatic
+    differentiation does. With `sizes` (m,), ξ is measured in `Map.sizes`: J is then that of the parameters sizes · θ.
     """
 
     def __init__(self, backend: Backend, map: Map, theta: Array, z: Array, sizes: Array | float = 1.0):
         self.backend, self.map, self.theta, self.z, self.sizes = backend, map, theta, z, sizes
-        self.x, self._jvp, self._vjp = backend.linearize(lambda parameters: map(parameters, z), theta)
+        self.factors: Factors | None = map.factors(backend, theta, z)
 
     @property
     def size(self) -> int:
         """m."""
         return self.theta.shape[0]
 
+    @property
+    def _measured(self) -> bool:
+        """Whether parameters have sizes of their own."""
+        return not isinstance(self.sizes, float)
+
+    @cached_property
+    def x(self) -> Array:
+        """T_θ(z), (N, d)."""
+        return self.map(self.theta, self.z)
+
+    @cached_property
+    def _products(self) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+        """ξ ↦ J ξ and w ↦ Jᵀ w."""
+        if self.factors is not None:
+            return self.factors.apply, self.factors.adjoint
+        return self.backend.linearize(lambda parameters: self.map(parameters, self.z), self.theta)[1:]
+
     def apply(self, xi: Array) -> Array:
         """J ξ, (m,) → (N, d)."""
-        return self._jvp(xi / self.sizes)
+        return self._products[0](xi / self.sizes)
 
     def adjoint(self, w: Array) -> Array:
         """Jᵀ w, (N, d) → (m,)."""
-        return self._vjp(w) / self.sizes
+        return self._products[1](w) / self.sizes
 
     def rows(self, z: Array) -> Array:
         """J at the rows of z, (B, d, m), by reverse mode in each row's d outputs."""
@@ -48,19 +90,55 @@ class Tangent:
         return self.backend.vmap(row)(z) / self.sizes
 
     def gram(self, weights: Array) -> Array:
-        """Σ_n weights_n J_nᵀJ_n, (m, m)."""
-        (n, d), m = self.z.shape, self.size
-        block = max(1, BLOCK // (d * m))
-        total = 0.0
-        for begin in range(0, n, block):
-            J = self.rows(self.z[begin : begin + block])
-            root = self.backend.xp.sqrt(weights[begin : begin + block])
-            J = (root[:, None, None] * J).reshape(-1, m)
-            total = total + J.T @ J
-        return total
+        """Σ_n weights_n J_nᵀJ_n, (m, m): from moments of the factors where they are fewer products than rows of J."""
+        d, m = self.z.shape[1], self.size
+        factors = self.factors
+        if factors is not None and len(factors.blocks) <= PAIRED and factors.work < d * m**2:
+            return self._sum(self._gram_by_moments, weights, factors.tables)
+        return self._sum(self._gram_by_rows, weights, d * m)
+
+    def _gram_by_moments(self, z: Array, weights: Array) -> Array:
+        factors = self.factors if len(z) == len(self.z) else self.map.factors(self.backend, self.theta, z)
+        assert factors is not None
+        gram = factors.gram(self.backend, weights)
+        return gram / self.sizes / self.sizes[:, None] if self._measured else gram
+
+    def _gram_by_rows(self, z: Array, weights: Array) -> Array:
+        J = (self.backend.xp.sqrt(weights)[:, None, None] * self.rows(z)).reshape(-1, self.size)
+        return J.T @ J
+
+    def _sum(self, gram: Callable[[Array, Array], Array], weights: Array, numbers: int) -> Array:
+        """gram(z, weights) summed over blocks of points, where it holds `numbers` a point at once."""
+        block = max(1, BLOCK // numbers)
+        begins = range(0, len(self.z), block)
+        return sum(gram(self.z[i : i + block], weights[i : i + block]) for i in begins)
+
+    def separable(self, weights: Array) -> Separable | None:
+        """The first of the map's Khatri–Rao blocks whose part of the Gram matrix is a Kronecker product, or None."""
+        factors = self.factors
+        index = None if factors is None else factors.separable
+        if factors is None or index is None or self._measured:
+            return None
+        block = factors.blocks[index]
+        others = [self.backend.asarray(np.zeros(other.shape)) for other in factors.blocks]
+        left, right = gram_factors(self.backend.xp, block, weights)
+        return Separable(
+            left, right,
+            take=lambda xi: factors.spread(xi)[index],
+            put=lambda P: factors.gather([*others[:index], P, *others[index + 1 :]]),
+            apply=block.apply,
+            adjoint=block.adjoint,
+        )  # fmt: skip
+
+    def kernel(self, weights: Array) -> Array:
+        """√w J Jᵀ √w, (N·d, N·d): for fewer equations than parameters."""
+        J = (self.backend.xp.sqrt(weights)[:, None, None] * self.rows(self.z)).reshape(-1, self.size)
+        return J @ J.T
 
     def mean_diagonal(self, weights: Array) -> Array:
         """trace(Σ_n weights_n J_nᵀJ_n)/m, 0-dim and exact: it scales the solvers' shifts."""
+        if self.factors is not None and not self._measured:
+            return weights @ self.factors.squares / self.size
         d, m = self.z.shape[1], self.size
 
         def squared(z: Array) -> Array:

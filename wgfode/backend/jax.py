@@ -119,9 +119,9 @@ def _invert_jvp(primals: Any, tangents: Any) -> Any:
     return (inverse, sign, log_det), (-moved @ inverse, jnp.zeros_like(sign), trace)
 
 
-def scan(step: Callable[[Any, Any], Any], carry: Any, arrays: tuple[Array, ...]) -> Any:
-    """`arrays.fold` as one loop, so that compilation does not grow with the number of layers."""
-    return lax.scan(lambda state, slices: (step(state, slices), None), carry, arrays)[0]
+def scan(step: Callable[[Any, Any], Any], carry: Any, arrays: tuple[Array, ...], *, reverse: bool) -> tuple[Any, Any]:
+    """`fold.sweep` as one loop, so that compilation does not grow with the number of layers."""
+    return lax.scan(step, carry, arrays, reverse=reverse)
 
 
 def precision(dtype: str) -> AbstractContextManager[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,8 @@ from ..arrays import like, unpack
 from ..backend.protocol import Backend
 from ..errors import choice, positive_int, settle
 from .base import Image, Map
+from .blocks import Block
+from .factors import Factors, product
 
 Array = Any
 
@@ -75,6 +78,42 @@ class Affine(Map):
             score = score @ xp.linalg.inv(A)
         return Image(z @ A.T + b, sign * ones, log_det * ones, score)
 
+    def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors:
+        xp, d, k = backend.xp, self.dim, len(self.pattern)
+        A, _ = self.matrix(theta)
+        ones = xp.ones_like(z[:, :1])
+        shift = Block(d, ones, outer)
+        if self.structure == "diagonal":
+            return Factors(
+                blocks=(Block(d, ones, outer, z), shift),
+                spread=lambda xi: [xi[:d, None], xi[d:, None]],
+                gather=lambda blocks: xp.concat([P[:, 0] for P in blocks]),
+                squares=xp.sum(shift.lengths() * (z**2 + 1), axis=1),
+                own=(True, True),
+                through=lambda: product(outer, A),
+            )
+
+        def spread(xi: Array) -> list[Array]:
+            matrix, b = self.matrix(xi)
+            return [xp.concat([matrix, b[:, None]], axis=1)]
+
+        def gather(blocks: Sequence[Array]) -> Array:
+            entries = blocks[0][:, :d].reshape(-1)
+            flat = self.pattern[:, 0] * d + self.pattern[:, 1]
+            return xp.concat([entries if k == d * d else entries[flat], blocks[0][:, d]])
+
+        # |z_j|² over the free entries of each row, and 1 of b
+        free = np.zeros((d, d))
+        free[self.pattern[:, 0], self.pattern[:, 1]] = 1
+        return Factors(
+            blocks=(Block(d, xp.concat([z, ones], axis=1), outer),),
+            spread=spread,
+            gather=gather,
+            squares=xp.sum(shift.lengths() * (z**2 @ like(free, z).T + 1), axis=1),
+            own=(self.structure == "full",),
+            through=lambda: product(outer, A),
+        )
+
 
 @dataclass(frozen=True)
 class Identity(Map):
@@ -98,3 +137,6 @@ class Identity(Map):
     def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
         ones = backend.xp.ones_like(z[:, 0])
         return Image(z, ones, 0 * ones, score)
+
+    def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors:
+        return Factors((), lambda xi: [], lambda blocks: theta, 0 * z[:, 0], (), lambda: outer)

@@ -12,6 +12,7 @@ import numpy as np
 from ..arrays import unpack
 from ..backend.protocol import Backend
 from ..errors import InputError, collection, settle
+from .factors import Factors, composed
 
 if TYPE_CHECKING:
     from .frame import Frame
@@ -84,6 +85,14 @@ class Map(ABC):
         """
         return push_by_autodiff(backend, lambda points: self(theta, points), z, score)
 
+    def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors | None:
+        """The factors of outer · J(θ) at z, where the map knows them; None where it does not.
+
+        `outer` is the Jacobian of whatever follows the map: (N, d, d), (d, d) where it is the same at all points, or
+        None for the identity.
+        """
+        return None
+
     def __matmul__(self, inner: Map) -> Compose:
         """`outer @ inner` applies `inner` first."""
         if not isinstance(inner, Map):
@@ -147,6 +156,19 @@ class Compose(Map):
             z, part_sign, part_log_det, score = part.push(backend, own, z, score)
             sign, log_det = sign * part_sign, log_det + part_log_det
         return Image(z, sign, log_det, score)
+
+    def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors | None:
+        inputs = []
+        for part, own in self.split(theta):
+            inputs.append((part, own, z))
+            z = part(own, z)
+        found: list[Factors] = []
+        for part, own, before in inputs[::-1]:
+            factors = part.factors(backend, own, before, found[-1].through() if found else outer)
+            if factors is None:
+                return None
+            found.append(factors)
+        return composed(found, [part.size for part in self.maps], found[-1].through)
 
     def __repr__(self) -> str:
         return " @ ".join(map(repr, self.maps))

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
+from ..backend.protocol import Backend
 from ..errors import InputError, positive_int, settle
-from .base import Map
+from .base import Map, space_jacobian
+from .blocks import Block
+from .factors import Factors, product
 from .frame import Carried, Frame
 
 Array = Any
@@ -56,3 +59,16 @@ class Basis(Map):
         values = array_namespace(z).stack([function(z) for function in self.functions], axis=0)
         flat = values.reshape((self.size, -1))
         return z + (theta @ flat).reshape(z.shape)
+
+    def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors:
+        xp = backend.xp
+        values = xp.stack([function(z) for function in self.functions], axis=2)
+        block = Block(self.size, xp.ones_like(z[:, :1]), product(outer, values))
+        return Factors(
+            blocks=(block,),
+            spread=lambda xi: [xi[:, None]],
+            gather=lambda blocks: blocks[0][:, 0],
+            squares=block.squares(),
+            own=(True,),
+            through=lambda: product(outer, space_jacobian(backend, lambda points: self(theta, points), z)),
+        )

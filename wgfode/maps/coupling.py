@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -9,10 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from ..arrays import unpack
+from ..arrays import like, unpack
 from ..backend.protocol import Backend
 from ..errors import InputError, positive_int, settle
 from .base import Image
+from .blocks import Block
+from .factors import Factors, composed, product
 from .ridges import Laid, directions
 
 Array = Any
@@ -134,3 +137,53 @@ class Coupling(Laid):
                 score = self._join(xp, kept, changed, score_a, score_b)
             z = self._join(xp, kept, changed, z[:, kept], moved)
         return Image(z, xp.ones_like(log_det), log_det, score)
+
+    def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors:
+        inputs = []
+        for kept, changed, own in self._layers(theta):
+            inputs.append((kept, changed, own, z))
+            moved = self._move(z, kept, changed, own)[0]
+            z = self._join(backend.xp, kept, changed, z[:, kept], moved)
+        found: list[Factors] = []
+        for layer in reversed(range(self.layers)):
+            found.append(self._layer_factors(backend, layer, *inputs[layer][2:], outer))
+            outer = found[-1].through()
+        return composed(found[::-1], list(map(self._length, range(self.layers))), found[-1].through)
+
+    def _layer_factors(self, backend: Backend, layer: int, own: _Layer, z: Array, outer: Array | None) -> Factors:
+        """The factors of one layer at its input z: those of s, of t and of the conditioner's ridges."""
+        xp, (kept, changed), shapes = backend.xp, self.halves[layer], self._shapes(layer)
+        a, c, W = len(kept), len(changed), self.width
+        _, s, stretched, h = self._move(z, kept, changed, own)
+        ones, slope = xp.ones_like(z[:, :1]), 1 - h**2
+        end = like(np.eye(self.dim), z) if outer is None else outer
+        on_kept, on_changed = end[..., kept], end[..., changed]
+        bend = product(on_changed, stretched[:, :, None] * own.u[:c] + own.u[c:])  # ∂(all that follows)/∂h, (N, d, W)
+        blocks = (
+            Block(c, xp.concat([h, ones], axis=1), on_changed, stretched),
+            Block(c, xp.concat([h, z[:, kept], ones], axis=1), on_changed),
+            Block(W, xp.concat([z[:, kept], ones], axis=1), bend, slope),
+        )
+
+        def spread(xi: Array) -> list[Array]:
+            u, linear, shift, w, b = unpack(xi, *shapes)
+            return [
+                xp.concat([u[:c], shift[:c, None]], axis=1),
+                xp.concat([u[c:], linear, shift[c:, None]], axis=1),
+                xp.concat([w, b[:, None]], axis=1),
+            ]
+
+        def gather(blocks: Sequence[Array]) -> Array:
+            stretch, move, ridges = blocks
+            pieces = (
+                stretch[:, :W], move[:, :W], move[:, W : W + a], stretch[:, W], move[:, W + a],
+                ridges[:, :a], ridges[:, a],
+            )  # fmt: skip
+            return xp.concat([piece.reshape(-1) for piece in pieces])
+
+        def through() -> Array:
+            by_kept = product(bend * slope[:, None, :], own.w) + on_kept + product(on_changed, own.linear)
+            joined = xp.concat([by_kept, on_changed * xp.exp(s)[:, None, :]], axis=2)
+            return joined[:, :, np.argsort(np.concatenate([kept, changed]))]
+
+        return Factors(blocks, spread, gather, sum(block.squares() for block in blocks), (True,) * 3, through)

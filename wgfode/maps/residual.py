@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from ..arrays import unpack
+from ..arrays import like, unpack
 from ..backend.protocol import Backend
 from ..errors import positive_int, settle
 from .base import Image
+from .blocks import Block
+from .factors import Factors, product
 from .ridges import Ridges
 
 Array = Any
@@ -69,3 +72,26 @@ class Residual(Ridges):
             pulled = score - (-2 * h * slope * bracket) @ w
             score = xp.einsum("nij,ni->nj", inverse, pulled)
         return Image(z + h @ u, sign, log_det, score)
+
+    def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors:
+        xp, K, d = backend.xp, self.width, self.dim
+        u, w, b = self.parameters(theta)
+        h = xp.tanh(z @ w.T + b)
+        slope = 1 - h**2
+        outputs = Block(d, h, outer)
+        inner = Block(K, xp.concat([z, xp.ones_like(z[:, :1])], axis=1), product(outer, u.T), slope)
+
+        def spread(xi: Array) -> list[Array]:
+            du, dw, db = self.parameters(xi)
+            return [du.T, xp.concat([dw, db[:, None]], axis=1)]
+
+        def gather(blocks: Sequence[Array]) -> Array:
+            du, ridges = blocks
+            return xp.concat([du.T.reshape(-1), ridges[:, :d].reshape(-1), ridges[:, d]])
+
+        def through() -> Array:
+            pairs = (u[:, :, None] * w[:, None, :]).reshape((K, -1))
+            jacobian = like(np.eye(d), z) + (slope @ pairs).reshape((-1, d, d))
+            return product(outer, jacobian)
+
+        return Factors((outputs, inner), spread, gather, outputs.squares() + inner.squares(), (True, True), through)

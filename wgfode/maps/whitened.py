@@ -10,7 +10,7 @@ Under z ↦ c' + s Q z with a number s and a rotation Q, ẑ is at most rotated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..arrays import like
 from ..backend.protocol import Backend
 from ..errors import InputError
 from .base import Image, Map
+from .factors import Factors, product
 from .frame import Frame
 
 Array = Any
@@ -79,3 +80,9 @@ class Whitened(Map):
         image = self.map.push(backend, theta, y, None if score is None else score @ root)
         moved = z + (image.x - y) @ root.T
         return Image(moved, image.sign, image.log_det, None if image.score is None else image.score @ inverse)
+
+    def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors | None:
+        """Those of M at ẑ, with A behind it."""
+        root, inverse = like(self.frame.root, z), like(self.frame.inverse, z)
+        factors = self.map.factors(backend, theta, self.frame.whiten(z), product(outer, root))
+        return None if factors is None else replace(factors, through=lambda: product(factors.through(), inverse))

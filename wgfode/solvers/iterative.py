@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..errors import InputError, positive_int, real
 from .base import Solution, Solver, State, checked_shift
+from .elimination import Elimination
 from .problem import NormalProblem, relative
 
 Array = Any
@@ -25,6 +26,8 @@ class KrylovState(State):
     """trace(G)/m, 0-dim."""
     rtol: float
     """The relative residual to reach."""
+    elimination: Elimination | None
+    """What is solved exactly before the iteration on the rest."""
 
 
 class Pass(NamedTuple):
@@ -83,15 +86,38 @@ class Krylov(Solver[K]):
     def known(self, problem: NormalProblem, tolerance: float) -> KrylovState:
         """What every one of them knows."""
         mean = problem.mean_diagonal()
-        return KrylovState(problem, self.shift * mean, mean, self.goal(tolerance))
+        return KrylovState(problem, self.shift * mean, mean, self.goal(tolerance), None)
+
+    def reduced(self, problem: NormalProblem, tolerance: float) -> KrylovState:
+        """The same, with the problem's Kronecker block eliminated (not at shift = 0, where ξ is to have least norm)."""
+        known = self.known(problem, tolerance)
+        if problem.block is None or self.shift == 0:
+            return known
+        return replace(known, elimination=Elimination.of(problem, problem.block, known.sigma))
 
     def solve(self, state: K, b: Array | None = None, start: Array | None = None) -> Solution:
         """See `Solver.solve`. Raises `InputError` where `start` is not (m,)."""
-        problem, sigma, xp = state.problem, state.sigma, state.problem.backend.xp
-        rhs, target = (problem.rhs, problem.target) if b is None else (b, None)
+        problem, xp = state.problem, state.problem.backend.xp
+        rhs = problem.rhs if b is None else b
         if start is not None and tuple(start.shape) != tuple(rhs.shape):
             raise InputError(f"start must have shape {tuple(rhs.shape)}, got {tuple(start.shape)}")
         goal = max(state.rtol, ROUNDING * rounding_unit(xp, rhs)) * norm(xp, rhs)
+        elimination = state.elimination
+        if elimination is None:
+            xi, residual, steps = self._passes(state, rhs, problem.target if b is None else None, start, goal)
+            return Solution(xi, relative(xp, residual, rhs), steps)
+        rest = elimination.reduced()
+        target = rest.target if b is None else None
+        start = None if start is None else elimination.rest * start
+        xi, _, steps = self._passes(replace(state, problem=rest), elimination.force(rhs), target, start, goal)
+        xi = elimination.recovered(xi, rhs)
+        return Solution(xi, relative(xp, problem.residual(xi, state.sigma, rhs), rhs), steps)
+
+    def _passes(
+        self, state: K, rhs: Array, target: Array | None, start: Array | None, goal: Array
+    ) -> tuple[Array, Array, Array]:
+        """(ξ, its true residual, all steps) of (G + σ) ξ = `rhs`, (m,), to a residual of `goal`."""
+        problem, sigma, xp = state.problem, state.sigma, state.problem.backend.xp
         budget = self.max_steps or min(max(10 * problem.size, 500), 10_000)
 
         def proceed(now: tuple) -> Array:
@@ -116,7 +142,7 @@ class Krylov(Solver[K]):
         residual = rhs if start is None else problem.residual(xi, sigma, rhs)
         none = xp.zeros_like(goal, dtype=xp.int32)
         xi, residual, steps, _ = problem.backend.while_loop(proceed, one_pass, (xi, residual, none, none))
-        return Solution(xi, relative(xp, residual, rhs), steps)
+        return xi, residual, steps
 
     def iterate(self, state: K, begin: Pass) -> tuple[Array, Array]:
         """One run of the recurrence: (the new ξ, all steps).

@@ -27,8 +27,8 @@ class LSMR(Krylov[KrylovState]):
     needs_target = True
 
     def init(self, problem: NormalProblem, tolerance: float, near: KrylovState | None = None) -> KrylovState:
-        """See `Solver.init`: σ and the goal."""
-        return self.known(problem, tolerance)
+        """See `Solver.init`: σ, the goal, and what is eliminated."""
+        return self.reduced(problem, tolerance)
 
     def solve(self, state: KrylovState, b: Array | None = None, start: Array | None = None) -> Solution:
         """See `Solver.solve`. Raises `InputError` where `start` is not (m,)."""

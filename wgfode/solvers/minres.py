@@ -23,8 +23,8 @@ class MINRES(Krylov[KrylovState]):
     name = "MINRES"
 
     def init(self, problem: NormalProblem, tolerance: float, near: KrylovState | None = None) -> KrylovState:
-        """See `Solver.init`: σ and the goal."""
-        return self.known(problem, tolerance)
+        """See `Solver.init`: σ, the goal, and what is eliminated."""
+        return self.reduced(problem, tolerance)
 
     def iterate(self, known: KrylovState, begin: Pass) -> tuple[Array, Array]:
         _, xi, residual, goal, steps, budget = begin

@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..backend.protocol import Backend
 from ..errors import InputError
 
 Array = Any
+
+
+class KroneckerBlock(NamedTuple):
+    """Unknowns P (a, f) among ξ whose block of G is left ⊗ right: a solver can eliminate them exactly."""
+
+    left: Array
+    """(a, a)."""
+    right: Array
+    """(f, f)."""
+    take: Callable[[Array], Array]
+    """P of ξ, (m,) → (a, f)."""
+    put: Callable[[Array], Array]
+    """The ξ with P in its places and 0 elsewhere, (a, f) → (m,)."""
+    apply: Callable[[Array], Array]
+    """A · put(P), (a, f) → (n,)."""
+    adjoint: Callable[[Array], Array]
+    """take(Aᵀy), (n,) → (a, f)."""
+
+    @property
+    def count(self) -> int:
+        """a f."""
+        return int(self.left.shape[0] * self.right.shape[0])
 
 
 @dataclass(frozen=True)
@@ -18,7 +40,8 @@ class NormalProblem:
 
     `apply` is A· (m,) → (n,), `adjoint` is Aᵀ· (n,) → (m,). `target` is y, (n,), or None where only b is
     known (the "energy" estimator), and then a solver that needs y works on b instead. `form_gram` forms G
-    densely, (m, m); `mean_diagonal` is trace(G)/m, exact and without G. `rows` is n, where it is known.
+    densely, (m, m); `mean_diagonal` is trace(G)/m, exact and without G. `rows` is n, where it is known. `block` is a
+    part of ξ that can be eliminated, where there is one.
     """
 
     backend: Backend
@@ -29,6 +52,7 @@ class NormalProblem:
     mean_diagonal: Callable[[], Array]
     target: Array | None = None
     rows: int | None = None
+    block: KroneckerBlock | None = None
 
     @classmethod
     def from_matrix(cls, backend: Backend, matrix: Any, target: Any) -> NormalProblem:

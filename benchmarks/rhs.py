@@ -1,0 +1,134 @@
+"""What one evaluation of the right-hand side costs: `python benchmarks/rhs.py [ROW …] [--against PATH] [--errors]`.
+
+Milliseconds of process time with one thread, and units of ∇F, the compiled gradient of the sampled energy on the same
+points: only the units can be compared between machines. `--against` is a work tree of another release, measured in the
+same run. `--errors` adds |J(ξ − ξ*)|/|g|, with ξ* solved to 1e-10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+import jax
+import numpy as np
+import torch
+
+import wgfode as wgf
+from wgfode.backend import load
+from wgfode.maps import Affine, Map, Planar, Residual
+from wgfode.problems import quadratic
+from wgfode.rhs import RightHandSide
+
+jax.config.update("jax_enable_x64", True)
+torch.set_num_threads(1)
+SECONDS = 1.0
+"""Process time to spend on repetitions of one figure."""
+
+
+class Network(Map):
+    """A user's map: z + a network of one hidden layer, of which nothing else is known."""
+
+    dim = 10
+    width = 50
+
+    def __init__(self) -> None:
+        self.inner = Residual(self.dim, width=self.width)
+
+    @property
+    def size(self) -> int:
+        return self.inner.size
+
+    def initial(self) -> np.ndarray:
+        return self.inner.initial()
+
+    def __call__(self, theta: Any, z: Any) -> Any:
+        return self.inner(theta, z)
+
+
+ROWS: dict[str, Callable[[], tuple[Map, int, wgf.solvers.Solver]]] = {
+    "planar20": lambda: (Affine(10) @ Planar(10, layers=20), 1024, wgf.Cholesky()),
+    "planar60": lambda: (Affine(10) @ Planar(10, layers=60), 2000, wgf.LSMR(rtol=1e-4, shift=1e-6)),
+    "residual120": lambda: (
+        Affine(30) @ Residual(30, width=120, init="axis", scale=0.6), 2048, wgf.LSMR(rtol=1e-4, shift=1e-6)
+    ),
+    "diagonal100": lambda: (Affine(100, "diagonal"), 512, wgf.Auto()),
+    "full100": lambda: (Affine(100), 512, wgf.Auto()),
+    "network": lambda: (Network(), 1024, wgf.Auto()),
+}  # fmt: skip
+
+
+def process_time(f: Callable[[], Any]) -> float:
+    """Milliseconds of the fastest of some runs of f, after one that compiles."""
+    f()
+    times: list[float] = []
+    while sum(times) < SECONDS or len(times) < 3:
+        begin = time.process_time()
+        f()
+        times.append(time.process_time() - begin)
+    return 1e3 * min(times)
+
+
+def measured(row: str, framework: str, errors: bool) -> str:
+    """One line: ms of the right-hand side and of ∇F, their ratio, the solver and its steps."""
+    map_, n, solver = ROWS[row]()
+    rng = np.random.default_rng(0)
+    precision = np.linspace(0.5, 2.0, map_.dim)
+    flow = wgf.GradientFlow(
+        map_, quadratic(np.diag(precision), np.ones(map_.dim)) + wgf.Entropy(), wgf.Gaussian.standard(map_.dim),
+        wgf.Sobol(n, seed=0), solver=solver,
+    )  # fmt: skip
+    backend = load(framework)
+    rhs = RightHandSide(flow, backend, 1e-6)
+    z, weights = rhs.points_of(0)
+    size = 0.05 / map_.dim**0.5
+    theta = backend.asarray(map_.initial() + size * rng.standard_normal(map_.size))
+    evaluate = backend.compile(lambda theta: rhs.evaluate(theta, z, weights)[:3])
+    gradient = backend.compile(lambda theta: backend.grad(lambda p: rhs.energy(p, z, weights))(theta))
+    wait = jax.block_until_ready if framework == "jax" else lambda value: value
+    total, unit = (process_time(lambda f=f: wait(f(theta))) for f in (evaluate, gradient))
+    velocity, residual, steps = (backend.to_numpy(part) for part in evaluate(theta))
+    line = (
+        f"{row:12s} {framework:6s} m={map_.size:<6d} {total:9.2f} ms {unit:8.2f} ms {total / unit:7.1f} "
+        f"{rhs.solver.name:9s} {int(steps):5d} {float(residual):9.1e}"
+    )
+    if errors:
+        exact = RightHandSide(wgf.GradientFlow(
+            flow.map, flow.energy, flow.reference, flow.points, solver=wgf.LSMR(rtol=1e-10, shift=1e-6)
+        ), backend, 1e-6)  # fmt: skip
+        best = backend.compile(lambda theta: exact.evaluate(theta, z, weights)[0])(theta)
+        missed = backend.jvp(lambda p: map_(p, z), theta, backend.asarray(velocity) - best)[1]
+        g = rhs.driving_force(rhs.pushed(theta, z, weights))
+        line += f" {float((weights @ (missed**2).sum(1) / (weights @ (g**2).sum(1))) ** 0.5):9.1e}"
+    return line
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all without")
+    parser.add_argument("--against", metavar="PATH", help="a work tree of another release, measured in the same run")
+    parser.add_argument("--errors", action="store_true", help="add the velocity's error, of |g|")
+    parser.add_argument("--framework", choices=("jax", "torch"), help="one framework alone")
+    args = parser.parse_args()
+    print("row          framework          rhs       grad F   ratio solver    steps  residual", flush=True)
+    for row in args.rows or ROWS:
+        for framework in [args.framework] if args.framework else ("jax", "torch"):
+            print(measured(row, framework, args.errors), flush=True)
+            if args.against:
+                command = [sys.executable, __file__, row, "--framework", framework]
+                environment = os.environ | {"PYTHONPATH": args.against}
+                other = subprocess.run(command, env=environment, capture_output=True, text=True)
+                lines = (other.stdout if other.returncode == 0 else other.stderr).splitlines()
+                print("   before:   " + lines[-1].removeprefix(row).strip(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Khatri–Rao factors of a map's tangent operator J(θ) = ∂_θT_θ.
+
+A *block* is a matrix of parameters P (a, f) that moves the point n by B_n P φ_n: its columns of J are an output factor
+B_n (d, a) times features φ_n (f,). All parameters of a map are blocks after a linear map that no point enters,
+ξ ↦ (P_1, P_2, …). Products with J and Jᵀ are then matrix products, and the Gram matrix is one of moments (`moments`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from ..arrays import unpack
+from ..backend.protocol import Backend
+from .blocks import Block
+from .moments import moments, products
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Factors:
+    """J(θ) at N points in blocks: J ξ = Σ_i B_i P_i φ_i with (P_1, P_2, …) = `spread`(ξ)."""
+
+    blocks: tuple[Block, ...]
+    spread: Callable[[Array], list[Array]]
+    """ξ ↦ the blocks' parameters, (m,) → [(a, f), …], linear and without the points."""
+    gather: Callable[[Sequence[Array]], Array]
+    """The transpose of `spread`, [(a, f), …] → (m,)."""
+    squares: Array
+    """|J_n|² of Frobenius, (N,): their mean is trace(Ĝ)."""
+    own: tuple[bool, ...]
+    """For each block whether every entry of its P is a parameter by itself, which no other block has."""
+    through: Callable[[], Array | None]
+    """() ↦ outer · ∂_zT, the Jacobian of everything from the map's input on, in the forms of `Map.factors`' outer."""
+
+    def apply(self, xi: Array) -> Array:
+        """J ξ, (m,) → (N, d)."""
+        return sum(block.apply(P) for block, P in zip(self.blocks, self.spread(xi), strict=True))
+
+    def adjoint(self, w: Array) -> Array:
+        """Jᵀ w, (N, d) → (m,)."""
+        return self.gather([block.adjoint(w) for block in self.blocks])
+
+    @property
+    def separable(self) -> int | None:
+        """The first block whose B is the same at all points and whose P are parameters by themselves; None without."""
+        found = (i for i, block in enumerate(self.blocks) if block.constant and self.own[i])
+        return next(found, None)
+
+    def gram(self, backend: Backend, weights: Array) -> Array:
+        """Σ_n weights_n J_nᵀJ_n, (m, m), from the moments of the blocks."""
+        rows: list[list[Array]] = []
+        for i, block in enumerate(self.blocks):
+            above = [rows[j][i].T for j in range(i)]
+            rows.append(above + [moments(backend.xp, block, other, weights) for other in self.blocks[i:]])
+        raw = backend.xp.concat([backend.xp.concat(row, axis=1) for row in rows], axis=0)
+        shapes = [block.shape for block in self.blocks]
+        gather = backend.vmap(lambda row: self.gather(unpack(row, *shapes)))
+        return gather(gather(raw).T)
+
+    @property
+    def tables(self) -> int:
+        """Numbers a point that `gram` holds at once."""
+        sizes = [(block.width**2, block.features.shape[1] ** 2) for block in self.blocks]
+        return sum(outputs + features for outputs, features in sizes)
+
+    @property
+    def work(self) -> int:
+        """Multiplications a point that `gram` takes."""
+        return sum(products(block, other) for i, block in enumerate(self.blocks) for other in self.blocks[i:])
+
+
+def composed(parts: Sequence[Factors], sizes: Sequence[int], through: Callable[[], Array | None]) -> Factors:
+    """The factors of maps in a row, in the order of their parameters, of which each has `sizes`."""
+    counts = [len(part.blocks) for part in parts]
+
+    def spread(xi: Array) -> list[Array]:
+        pieces = unpack(xi, *((size,) for size in sizes))
+        return [P for part, piece in zip(parts, pieces, strict=True) for P in part.spread(piece)]
+
+    def gather(blocks: Sequence[Array]) -> Array:
+        pieces, begin = [], 0
+        for part, count in zip(parts, counts, strict=True):
+            pieces.append(part.gather(blocks[begin : begin + count]))
+            begin += count
+        return array_namespace(pieces[0]).concat(pieces)
+
+    blocks = tuple(block for part in parts for block in part.blocks)
+    own = tuple(single for part in parts for single in part.own)
+    return Factors(blocks, spread, gather, sum(part.squares for part in parts), own, through)
+
+
+def product(outer: Array | None, matrix: Array | None) -> Array | None:
+    """outer · matrix, where each is one matrix, a matrix a point (N, ·, ·), or None for the identity."""
+    if outer is None or matrix is None:
+        return matrix if outer is None else outer
+    if outer.ndim == 3 and matrix.ndim == 2:  # one product of a tall matrix
+        return (outer.reshape((-1, outer.shape[-1])) @ matrix).reshape((*outer.shape[:2], -1))
+    return outer @ matrix
