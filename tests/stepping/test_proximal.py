@@ -54,7 +54,7 @@ def test_the_step_solves_its_equation(backend: Any) -> None:
     rhs = RightHandSide(flow, backend, 1e-10)
     step, points, h = ProximalStep(rhs), rhs.points_of(0), 0.2
     begin = flow.map.initial()
-    theta, evaluations = step(begin, h, 0.0, points)
+    theta, evaluations, _ = step(begin, h, 0.0, points)
     here, new = backend.asarray(begin), backend.asarray(theta)
     gram = backend.to_numpy(rhs.problem(here, *points).form_gram())
     force = backend.to_numpy(step.gradient(new, new, *points))  # affine in θ: J is the same everywhere
