@@ -28,10 +28,10 @@ ARROWS: dict[str, str] = {
     "errors": "",
     "arrays": "",
     "backend": "errors",
-    "checks": "errors",
+    "checks": "arrays backend errors",
     # what flows
     "maps": "arrays backend errors",
-    "references": "arrays errors",
+    "references": "arrays backend errors",
     "points": "errors references",
     "pushforward": "backend maps references",
     "energies": "arrays backend checks errors pushforward",
@@ -40,7 +40,7 @@ ARROWS: dict[str, str] = {
     "tangent": "backend maps",
     "solvers": "arrays backend errors",
     "metrics": "backend errors potentials pushforward solvers tangent",
-    "flow": "checks energies errors maps metrics points references solvers",
+    "flow": "backend checks energies errors maps metrics points pushforward references solvers",
     "rhs": "backend checks errors flow pushforward solvers tangent",
     "derivative": "errors rhs solvers",
     # what comes out
@@ -71,7 +71,7 @@ ARROWS: dict[str, str] = {
     "validation.convergence validation.exact validation.grid validation.manufactured",
     "validation.convergence": f"{STEPS} problems solve validation.cases validation.compare validation.exact "
     "validation.grid",
-    "validation.certificate_study": f"{STEPS} certificate problems solve validation.compare validation.exact",
+    "validation.certificate_study": f"{STEPS} adapters certificate monitor problems solve validation.compare validation.exact",
 }
 """The rooms that each room may import."""
 READERS = ("cli", "plots", "problems")

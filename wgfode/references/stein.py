@@ -88,7 +88,7 @@ def check(reference: Reference, score: Score) -> None:
     if not np.isfinite(s).all():
         worst = z.reshape(-1, reference.dim)[int(np.argmin(np.isfinite(s).reshape(-1, reference.dim).all(1)))]
         raise InputError(f"the reference's score is not finite at its own sample z={worst[:4]}")
-    y, white = _whitened(z, s)
+    y, white = _whitened(reference, z, s)
     miss = _worst_miss(y, white)
     if miss is None:
         return
@@ -113,11 +113,14 @@ def _cure(reference: Reference) -> str:
     )
 
 
-def _whitened(z: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points and scores in coordinates in which the points have centre 0 and covariance 1, where they have one."""
+def _whitened(reference: Reference, z: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points and scores along the axes of the reference's covariance, in its standard deviations, about a centre.
+
+    The axes must not come from these samples: along those of its own covariance a sample is too wide or too narrow.
+    """
     flat = z.reshape(-1, z.shape[-1])
     centre = np.median(flat, axis=0)
-    values, vectors = np.linalg.eigh(np.cov(flat - centre, rowvar=False, bias=True).reshape(z.shape[-1], -1))
+    values, vectors = np.linalg.eigh(reference.covariance)
     if not values[0] > 1e-14 * values[-1]:
         raise InputError("the reference's samples lie in a subspace, where they have no density")
     scale = np.sqrt(values)
