@@ -71,7 +71,8 @@ ARROWS: dict[str, str] = {
     "validation.convergence validation.exact validation.grid validation.manufactured",
     "validation.convergence": f"{STEPS} problems solve validation.cases validation.compare validation.exact "
     "validation.grid",
-    "validation.certificate_study": f"{STEPS} adapters certificate monitor problems solve validation.compare validation.exact",
+    "validation.certificate_study": f"{STEPS} adapters certificate monitor problems solve "
+    "validation.compare validation.exact",
 }
 """The rooms that each room may import."""
 READERS = ("cli", "plots", "problems")

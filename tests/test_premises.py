@@ -75,6 +75,16 @@ WRONG_LAWS = {
 }
 
 
+@pytest.mark.parametrize("dim", [30, 100, 200])
+def test_stein_never_refuses_in_many_dimensions(dim: int) -> None:
+    """Along the axes of a sample's own covariance the sample is wider or narrower than the law: that is no miss."""
+    rng = np.random.default_rng(dim)
+    turn = np.linalg.qr(rng.standard_normal((dim, dim)))[0]
+    gaussian = wgf.Gaussian(100 * rng.standard_normal(dim), (turn * np.exp(rng.uniform(-6, 6, dim))) @ turn.T)
+    for reference in (wgf.Gaussian.standard(dim), gaussian):
+        stein.check(reference, stein.numpy_score(reference))
+
+
 @pytest.mark.parametrize("name", WRONG_LAWS)
 def test_references_that_are_not_their_samples(name: str) -> None:
     reference = WRONG_LAWS[name]
