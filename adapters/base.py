@@ -9,6 +9,7 @@ import numpy as np
 
 from ..backend import load
 from ..dataset import build
+from ..drive import Drive
 from ..errors import InputError
 from ..pushforward import push
 from ..rhs import Evaluation, RightHandSide
@@ -54,14 +55,14 @@ class AdaptedRightHandSide:
             )
         return theta
 
-    def at(self, t: float, theta: Array) -> Evaluation:
-        """The right-hand side at θ (m,), driven by the points of time t."""
-        return self.evaluate(theta, *self.rhs.points_of(self.rhs.flow.points.segment(float(t))))
+    def at(self, t: float, theta: Array, segment: int | None = None) -> Evaluation:
+        """The right-hand side at θ (m,) and time t, by default with the points of the segment that holds t."""
+        return self.evaluate(theta, self.rhs.drive(t, segment))
 
     def _log_density_of(self, theta: Array, z: Array) -> Array:
         rhs = self.rhs
-        weights = rhs.backend.xp.ones_like(z[:, 0])
-        rho = push(rhs.backend, rhs.flow.transport, rhs.flow.reference, theta, z, weights, density=True, score=False)
+        drive = Drive(z, rhs.backend.xp.ones_like(z[:, 0]))
+        rho = push(rhs.backend, rhs.flow.transport, rhs.flow.reference, theta, drive, density=True, score=False)
         return rho.log_density
 
     def initial(self) -> Array:
@@ -93,8 +94,8 @@ class AdaptedRightHandSide:
         rhs = self.rhs
         as_ = rhs.backend.asarray
         held_out = [as_(part) for part in rhs.flow.held_out(evaluation, seed)]
-        driving = rhs.points_of(rhs.flow.points.segment(float(t)))
-        report = self.diagnose(self.checked(as_(theta)), *driving, *held_out)
+        drive = rhs.drive(t)
+        report = self.diagnose(self.checked(as_(theta)), drive, drive.on(*held_out))
         return {name: rhs.backend.to_numpy(value) for name, value in report.items()}
 
     def dataset(

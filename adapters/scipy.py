@@ -34,7 +34,7 @@ class ScipyRightHandSide(AdaptedRightHandSide):
     def __init__(self, rhs: RightHandSide):
         self.bind(rhs)
         self.evaluations = self.jacobians = 0
-        self._jacobian = rhs.backend.compile(lambda theta, z, w: Linearization(rhs, theta, z, w).jacobian())
+        self._jacobian = rhs.backend.compile(lambda theta, drive: Linearization(rhs, theta, drive).jacobian())
 
     def __call__(self, t: float, theta: np.ndarray) -> np.ndarray:
         self.evaluations += 1
@@ -45,8 +45,7 @@ class ScipyRightHandSide(AdaptedRightHandSide):
     def jacobian(self, t: float, theta: np.ndarray) -> np.ndarray:
         self.jacobians += 1
         rhs = self.rhs
-        points = rhs.points_of(rhs.flow.points.segment(float(t)))
-        jacobian = self._jacobian(rhs.backend.asarray(self.checked(theta)), *points)
+        jacobian = self._jacobian(rhs.backend.asarray(self.checked(theta)), rhs.drive(t))
         return np.asarray(rhs.backend.to_numpy(jacobian), dtype=float)
 
     def to_dataset(self, solution: Any, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...backend import load
+from ...drive import Drive
 from ...errors import InputError
 from ...flow import GradientFlow
 from ...rhs import RightHandSide
@@ -34,17 +35,21 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
         self.term = diffrax.ODETerm(self)
 
     def __call__(self, t: Any, theta: Array, args: Any = None) -> Array:
-        return self.evaluate(self.checked(theta), *self.points_at(t)).velocity
+        return self.evaluate(self.checked(theta), self.drive(t)).velocity
 
-    def points_at(self, t: Any) -> tuple[Array, Array]:
-        """The points (N, d) and weights (N,) that drive the flow at a time t, which may be traced."""
+    def drive(self, t: Any) -> Drive:
+        """What drives the flow at a time t, which may be traced."""
         points, rhs = self.rhs.flow.points, self.rhs
         if points.resample_every is None:
-            return rhs.points_of(0)
+            return rhs.drive(t, 0)
+        return Drive(*self._points_at(t), rhs.backend.asarray(t))
+
+    def _points_at(self, t: Any) -> tuple[Array, Array]:
+        points, rhs = self.rhs.flow.points, self.rhs
         # The points of a segment come from the host. They are data: nothing is differentiated; and bits, since
         # the callback's thread does not know of a local x64 context, and would round float64 to float32.
         t = jax.lax.stop_gradient(jnp.asarray(t, float))
-        shapes = jax.eval_shape(lambda: rhs.points_of(0))
+        shapes = jax.eval_shape(lambda: rhs.drive()[:2])
         words = () if rhs.backend.dtype == "float32" else (2,)
 
         def draw(bits: Any) -> tuple[np.ndarray, ...]:
