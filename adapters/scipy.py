@@ -55,13 +55,23 @@ class ScipyRightHandSide(AdaptedRightHandSide):
 
 
 def right_hand_side(
-    flow: GradientFlow, *, backend: str = "torch", dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
+    flow: GradientFlow,
+    *,
+    args: Any = None,
+    backend: str = "torch",
+    dtype: str = "float64",
+    device: Any = None,
+    tolerance: float = 1e-8,
 ) -> ScipyRightHandSide:
     """`flow` for scipy, computed with `backend` ("torch" or "jax").
 
-    `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None.
+    `args` are given to the functions of the flow that name them. `tolerance` is the relative residual of iterative
+    linear solvers whose `rtol` is None.
     """
-    return ScipyRightHandSide(RightHandSide(flow, load(backend, dtype, device), tolerance))
+    framework = load(backend, dtype, device)
+    f = ScipyRightHandSide(RightHandSide(flow, framework, tolerance, framework.constant(args)))
+    f.rhs.arguments()  # missing ones show at once
+    return f
 
 
 def solve_ivp(

@@ -20,29 +20,30 @@ FRAMEWORKS = {"torch", "jax", "jaxlib", "torchdiffeq", "diffrax", "equinox", "li
 LINES, BODY = 300, 60
 
 TOOLS = "errors arrays"
-WHAT = f"{TOOLS} backend checks drive maps references points pushforward energies potentials"
+WHAT = f"{TOOLS} backend checks drive functions maps references points pushforward energies potentials"
 PROBLEM = f"{WHAT} tangent solvers metrics flow"
 STEPS = f"{PROBLEM} rhs derivative stepping"
 ARROWS: dict[str, str] = {
     # tools
     "errors": "",
     "arrays": "",
-    "backend": "errors",
-    "checks": "errors",
+    "backend": "arrays errors",
+    "checks": "errors functions",
+    "functions": "",
     "drive": "",
     # what flows
     "maps": "arrays backend errors",
     "references": "arrays errors",
     "points": "errors references",
     "pushforward": "backend drive maps references",
-    "energies": "arrays backend checks errors pushforward",
+    "energies": "arrays backend checks errors functions pushforward",
     "potentials": "arrays errors",
     # the problem of one moment
     "tangent": "backend maps",
     "solvers": "arrays backend errors",
     "metrics": "backend errors potentials pushforward solvers tangent",
     "flow": "checks energies errors maps metrics points references solvers",
-    "rhs": "backend checks drive errors flow pushforward solvers tangent",
+    "rhs": "arrays backend checks drive errors flow pushforward solvers tangent",
     "derivative": "drive errors rhs solvers",
     # what comes out
     "dataset": "errors flow rhs",

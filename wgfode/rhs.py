@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .arrays import traced
 from .backend.protocol import Backend
 from .drive import Drive
+from .errors import InputError
 from .flow import GradientFlow
 from .pushforward import Pushed, push
 from .solvers import NormalProblem, Solver
@@ -33,11 +35,13 @@ class Evaluation(NamedTuple):
 class RightHandSide:
     """A `GradientFlow` on a backend: pure functions of θ and of what drives it.
 
-    `tolerance` is the relative residual that solvers with `rtol=None` reach.
+    `tolerance` is the relative residual that solvers with `rtol=None` reach. `args` are given to the functions that
+    name them, and may be given later instead; raises `InputError` where a function fails on them.
     """
 
-    def __init__(self, flow: GradientFlow, backend: Backend, tolerance: float):
-        self.flow, self.backend = flow, backend
+    def __init__(self, flow: GradientFlow, backend: Backend, tolerance: float, args: Any = None):
+        self.flow, self.backend, self.args = flow, backend, args
+        self.names = flow.energy.names
         floor = 1e-13 if backend.dtype == "float64" else 2e-6
         self.tolerance = max(tolerance, floor)
         z, _ = self.drawn(0)
@@ -46,17 +50,33 @@ class RightHandSide:
         self.sizes = sizes if isinstance(sizes, float) else backend.asarray(sizes)
         self.solver: Solver = flow.solver.resolve(flow.size, rows, has_target)
         # the functions of this energy are now met with the framework's own arrays
-        flow.check(backend)
+        flow.check(backend, self._known(args))
 
     def initial(self) -> Array:
         """The θ of the identity map, (m,)."""
         return self.backend.asarray(self.flow.transport.initial())
 
-    def drive(self, t: float = 0.0, segment: int | None = None) -> Drive:
-        """What drives the flow at time t: by default with the points of the segment that holds t."""
-        as_ = self.backend.asarray
-        z, weights = self.drawn(self.flow.points.segment(float(t)) if segment is None else segment)
-        return Drive(as_(z), as_(weights), as_(t))
+    def drive(self, t: Any = 0.0, segment: int | None = None, args: Any = None) -> Drive:
+        """What drives the flow at time t: by default with the points of the segment that holds t, and its own args."""
+        as_, constant = self.backend.asarray, self.backend.constant
+        t = t if "t" in self.names else constant(t)  # torchdiffeq's step sizes, and so its times, may require grad
+        z, weights = self.drawn(self.flow.points.segment(float(constant(t))) if segment is None else segment)
+        return Drive(as_(z), as_(weights), as_(t), self.arguments(args))
+
+    def arguments(self, args: Any = None) -> Any:
+        """`args`, or where there are none its own, in the backend's arrays; `InputError` where they are missing."""
+        args = self.args if args is None else args
+        if args is None and "args" in self.names:
+            raise InputError(
+                f"a function of energy {self.flow.energy!r} names args, and none were given: right_hand_side(flow, "
+                "args=…), solve(…, args=…), or with diffrax diffeqsolve(f.term, …, args=…)"
+            )
+        return self.backend.as_args(args)
+
+    def _known(self, args: Any) -> Any:
+        """`args` to try functions with, or None where only a tracer of jax knows them."""
+        args = self.backend.constant(self.backend.as_args(args))
+        return None if any(map(traced, self.backend.leaves(args))) else args
 
     @lru_cache(maxsize=2)  # noqa: B019 - a right-hand side lives as long as its run
     def drawn(self, segment: int) -> tuple[np.ndarray, np.ndarray]:

@@ -94,7 +94,7 @@ class FlowESDIRK(diffrax.AbstractAdaptiveSolver):
         fresh, last, evaluations = solver_state
         rhs = self.f.rhs
         one_step = ImplicitStep(StageEquation(rhs, self.linear), TABLEAUS[self.method], self.iterations)
-        drive = self.f.drive(t0)
+        drive = self.f.drive(t0, args)
         k = jax.lax.cond(fresh | made_jump, lambda: one_step.start(y0, drive), lambda: last)
         measure = scaled(rhs, self.error_norm, self.rtol, self.atol)
         h = jnp.asarray(t1 - t0, y0.dtype)
@@ -136,7 +136,7 @@ class MetricNorm(diffrax.AbstractAdaptiveStepSizeController):
     ) -> Any:  # fmt: skip
         measure = scaled(self.f.rhs, "metric", self.pid.rtol, self.pid.atol)
         finite = jnp.isfinite(y_error).all()
-        size = measure(jnp.where(finite, y_error, 0), y0, self.f.drive(t0))
+        size = measure(jnp.where(finite, y_error, 0), y0, self.f.drive(t0, args))
         # an error of that size in a PID controller's own units: against y = 0 its scale is atol
         size = jnp.where(finite, size, jnp.inf) * self.pid.atol
         zero = jnp.zeros_like(y0)

@@ -35,6 +35,7 @@ def fingerprint(rhs: RightHandSide, settings: Settings) -> dict[str, str]:
     return {
         "wgfode": metadata.version("wgfode"),
         **settings.fingerprint(),
+        "args": describe(settings.args),
         **written,
         "initial parameters": describe(rhs.backend.to_numpy(rhs.initial())),
         **computed(rhs),

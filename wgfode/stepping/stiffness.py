@@ -33,7 +33,9 @@ class SpectralRadius:
     """ρ(Df(θ)) by power iteration with one `jvp` an iteration, each call from the last one's direction."""
 
     def __init__(self, rhs: RightHandSide):
-        rhs = self.rhs = RightHandSide(replace(rhs.flow, solver=rhs.solver.loosened(ROUGH)), rhs.backend, ROUGH)
+        rhs = self.rhs = RightHandSide(
+            replace(rhs.flow, solver=rhs.solver.loosened(ROUGH)), rhs.backend, ROUGH, rhs.args
+        )
         self.forget()
         xp, loop = rhs.backend.xp, rhs.backend.while_loop
 
