@@ -56,7 +56,7 @@ class AdaptedRightHandSide:
         return theta
 
     def at(self, t: Any, theta: Array, segment: int | None = None, args: Any = None) -> Evaluation:
-        """The right-hand side at θ (m,) and t, by default with the points of the segment that holds t and its own args."""
+        """The right-hand side at θ (m,) and t, by default with the points of the segment of t and with its own args."""
         return self.evaluate(theta, self.rhs.drive(t, segment, args))
 
     def _log_density_of(self, theta: Array, z: Array) -> Array:

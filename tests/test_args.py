@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -303,7 +304,8 @@ def test_missing_args_say_where_they_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("args", "words"), [
-    ({"D": D}, "V failed.*KeyError: 'k'"), ({"k": K}, "coefficient.*KeyError: 'D'"), ({"k": K, "D": -1.0}, "must be > 0"),
+    ({"D": D}, "V failed.*KeyError: 'k'"), ({"k": K}, "coefficient.*KeyError: 'D'"),
+    ({"k": K, "D": -1.0}, "must be > 0"),
     ({"k": K, "D": np.ones(2)}, r"without dimension, got shape \(2,\)"), ({"k": np.nan, "D": D}, "V must be finite"),
     ({"k": K, "D": "0.5"}, r"args\['D'\] must be a number or an array"), ({"k": Module(), "D": D}, "functional_call"),
 ])  # fmt: skip
@@ -356,3 +358,17 @@ def test_args_travel() -> None:
     f = torch_side.right_hand_side(ornstein_uhlenbeck(energy=wgf.Potential(quadratic)), args={"k": K})
     again = pickle.loads(pickle.dumps(f))
     np.testing.assert_array_equal(again(0.0, f.initial()), f(0.0, f.initial()))
+
+
+def test_the_page_runs() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "parameters.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    known: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, known)
+    assert float(known["dataset"].covariance[-1, 0, 0]) == pytest.approx(variance(K, D), abs=1e-3)
+    found = [float(known["args"][name].grad) for name in EXACT]
+    np.testing.assert_allclose(found, list(EXACT.values()), atol=5e-4)
+    assert known["sweep"].shape == (32, 2)
+    assert (np.diff(known["sweep"][:, 0]) > 0).all()
+    assert float(known["slopes"]["D"][0]) > 0

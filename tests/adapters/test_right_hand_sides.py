@@ -64,11 +64,14 @@ class TestTorchdiffeq:
         assert theta.shape == (3, 6)
         assert map_error(f.pushforward(theta[-1], Z).numpy(), Z, 0.3) < bound
 
-    def test_no_graph_grows(self) -> None:
+    def test_no_graph_grows_unasked(self) -> None:
         f = for_torch.right_hand_side(flow())
-        theta = f.initial().requires_grad_()
         assert torch.is_grad_enabled()
-        assert not f(torch.tensor(0.0), theta).requires_grad
+        assert not f(torch.tensor(0.0), f.initial()).requires_grad
+        theta = f.initial().requires_grad_()
+        assert f(torch.tensor(0.0), theta).requires_grad
+        with torch.no_grad():
+            assert not f(torch.tensor(0.0), theta).requires_grad
 
     def test_dtype_is_kept(self) -> None:
         f = for_torch.right_hand_side(flow(solver=wgf.Cholesky(shift=1e-5)), dtype="float32", tolerance=1e-5)
