@@ -264,15 +264,18 @@ def centre(t: float, k: float = 2.0) -> float:
     return k * (k * np.cos(w * t) + w * np.sin(w * t)) / (k**2 + w**2) - k**2 / (k**2 + w**2) * np.exp(-k * t)
 
 
-@pytest.mark.parametrize(("method", "integrator", "atol"), [
-    ("Tsit5", "torchdiffeq", 1e-6), ("Kvaerno5", "torchdiffeq", 1e-6), ("KenCarp4", "torchdiffeq", 1e-6),
-    ("Radau", "scipy", 1e-6), ("Tsit5", "diffrax", 1e-6),
-    pytest.param("Kvaerno5", "diffrax", 1e-6, marks=pytest.mark.slow),
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(("method", "integrator"), [
+    ("Tsit5", "torchdiffeq"), ("Kvaerno5", "torchdiffeq"), ("Tsit5", "diffrax"),
+    pytest.param("KenCarp4", "torchdiffeq", marks=SLOW), pytest.param("Radau", "scipy", marks=SLOW),
+    pytest.param("Kvaerno5", "diffrax", marks=SLOW),
 ])  # fmt: skip
-def test_a_moving_trap(method: str, integrator: str, atol: float) -> None:
+def test_a_moving_trap(method: str, integrator: str) -> None:
     options = QUICK | {"integrator": integrator, "method": method, "rtol": 1e-8, "atol": 1e-10}
-    ds = wgf.solve(moving(), [0.25, 0.7, 1.5], **options)
-    np.testing.assert_allclose(ds.theta.values[:, 1], [centre(t) for t in ds.time.values], atol=atol)
+    ds = wgf.solve(moving(), [0.2, 0.6], **options)
+    np.testing.assert_allclose(ds.theta.values[:, 1], [centre(t) for t in ds.time.values], atol=1e-6)
 
 
 def test_the_proximal_scheme_takes_forces_at_the_end_of_its_steps() -> None:
@@ -318,7 +321,7 @@ def test_refusals() -> None:
     with pytest.raises(wgf.InputError, match="lambda args"):
         wgf.coefficient(lambda D: D)
     with pytest.raises(wgf.InputError, match="factor of a coefficient"):
-        wgf.coefficient(lambda t: t) * "2"
+        wgf.coefficient(lambda t: t) * "two"
     k = torch.tensor(2.0, requires_grad=True)
     with pytest.raises(wgf.InputError, match="args"):
         k * wgf.Entropy()
