@@ -44,7 +44,8 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
         # before the points: without `args` nothing else is of use
         args = rhs.arguments(args)
         points = rhs.drawn(0) if rhs.flow.points.resample_every is None else self._points_at(t)
-        return Drive(*map(rhs.backend.asarray, points), rhs.backend.asarray(t), args)
+        z, weights = map(rhs.backend.asarray, points)
+        return Drive(z, weights, rhs.backend.asarray(t), args)
 
     def _points_at(self, t: Any) -> tuple[Array, Array]:
         points, rhs = self.rhs.flow.points, self.rhs

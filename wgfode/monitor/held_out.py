@@ -42,7 +42,8 @@ class HeldOut:
     def defect(self, t: float, theta: Any, velocity: Any) -> dict[str, np.ndarray]:
         """`residual` and its error where θ (m,) moves with any velocity (m,): E|J θ̇ + g|², with no linear solve."""
         rhs, backend = self.f.rhs, self.f.rhs.backend
-        drive = Drive(*self._held_out, backend.asarray(t), rhs.arguments())
+        z, weights = self._held_out
+        drive = Drive(z, weights, backend.asarray(t), rhs.arguments())
         report = self._defect(backend.asarray(theta), backend.asarray(velocity), drive)
         return {name: backend.to_numpy(value) for name, value in report.items()}
 
