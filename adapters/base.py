@@ -9,6 +9,7 @@ import numpy as np
 
 from ..backend import load
 from ..dataset import build
+from ..drive import Drive
 from ..errors import InputError
 from ..pushforward import push
 from ..rhs import Evaluation, RightHandSide
@@ -43,7 +44,7 @@ class AdaptedRightHandSide:
         """Pickled as what it was made of: compiled functions do not travel. (A device travels by name.)"""
         rhs, device = self.rhs, self.rhs.backend.device
         device = device if device is None else getattr(device, "platform", str(device))
-        return _rebuilt, (type(self), rhs.flow, rhs.backend.name, rhs.backend.dtype, device, rhs.tolerance)
+        return _rebuilt, (type(self), rhs.flow, rhs.backend.name, rhs.backend.dtype, device, rhs.tolerance, rhs.args)
 
     def checked(self, theta: Array) -> Array:
         """`theta`, or `InputError` where it is not the (m,) parameters of the map."""
@@ -54,14 +55,14 @@ class AdaptedRightHandSide:
             )
         return theta
 
-    def at(self, t: float, theta: Array) -> Evaluation:
-        """The right-hand side at θ (m,), driven by the points of time t."""
-        return self.evaluate(theta, *self.rhs.points_of(self.rhs.flow.points.segment(float(t))))
+    def at(self, t: Any, theta: Array, segment: int | None = None, args: Any = None) -> Evaluation:
+        """The right-hand side at θ (m,) and t, by default with the points of the segment of t and with its own args."""
+        return self.evaluate(theta, self.rhs.drive(t, segment, args))
 
     def _log_density_of(self, theta: Array, z: Array) -> Array:
         rhs = self.rhs
-        weights = rhs.backend.xp.ones_like(z[:, 0])
-        rho = push(rhs.backend, rhs.flow.transport, rhs.flow.reference, theta, z, weights, density=True, score=False)
+        drive = Drive(z, rhs.backend.xp.ones_like(z[:, 0]))
+        rho = push(rhs.backend, rhs.flow.transport, rhs.flow.reference, theta, drive, density=True, score=False)
         return rho.log_density
 
     def initial(self) -> Array:
@@ -93,8 +94,8 @@ class AdaptedRightHandSide:
         rhs = self.rhs
         as_ = rhs.backend.asarray
         held_out = [as_(part) for part in rhs.flow.held_out(evaluation, seed)]
-        driving = rhs.points_of(rhs.flow.points.segment(float(t)))
-        report = self.diagnose(self.checked(as_(theta)), *driving, *held_out)
+        theta, drive = rhs.backend.constant((self.checked(as_(theta)), rhs.drive(t)))
+        report = self.diagnose(theta, drive, drive.on(*held_out))
         return {name: rhs.backend.to_numpy(value) for name, value in report.items()}
 
     def dataset(
@@ -109,5 +110,5 @@ class AdaptedRightHandSide:
         return build(rhs, np.asarray(times, float), parameters, rows, held_out, {"evaluation_seed": seed} | attributes)
 
 
-def _rebuilt(kind: type, flow: Any, backend: str, dtype: str, device: str | None, tolerance: float) -> Any:
-    return kind(RightHandSide(flow, load(backend, dtype, device), tolerance))
+def _rebuilt(kind: type, flow: Any, backend: str, dtype: str, device: str | None, tolerance: float, args: Any) -> Any:
+    return kind(RightHandSide(flow, load(backend, dtype, device), tolerance, args))

@@ -34,7 +34,7 @@ class ScipyRightHandSide(AdaptedRightHandSide):
     def __init__(self, rhs: RightHandSide):
         self.bind(rhs)
         self.evaluations = self.jacobians = 0
-        self._jacobian = rhs.backend.compile(lambda theta, z, w: Linearization(rhs, theta, z, w).jacobian())
+        self._jacobian = rhs.backend.compile(lambda theta, drive: Linearization(rhs, theta, drive).jacobian())
 
     def __call__(self, t: float, theta: np.ndarray) -> np.ndarray:
         self.evaluations += 1
@@ -45,8 +45,7 @@ class ScipyRightHandSide(AdaptedRightHandSide):
     def jacobian(self, t: float, theta: np.ndarray) -> np.ndarray:
         self.jacobians += 1
         rhs = self.rhs
-        points = rhs.points_of(rhs.flow.points.segment(float(t)))
-        jacobian = self._jacobian(rhs.backend.asarray(self.checked(theta)), *points)
+        jacobian = self._jacobian(rhs.backend.asarray(self.checked(theta)), rhs.drive(t))
         return np.asarray(rhs.backend.to_numpy(jacobian), dtype=float)
 
     def to_dataset(self, solution: Any, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
@@ -56,13 +55,23 @@ class ScipyRightHandSide(AdaptedRightHandSide):
 
 
 def right_hand_side(
-    flow: GradientFlow, *, backend: str = "torch", dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
+    flow: GradientFlow,
+    *,
+    args: Any = None,
+    backend: str = "torch",
+    dtype: str = "float64",
+    device: Any = None,
+    tolerance: float = 1e-8,
 ) -> ScipyRightHandSide:
     """`flow` for scipy, computed with `backend` ("torch" or "jax").
 
-    `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None.
+    `args` are given to the functions of the flow that name them. `tolerance` is the relative residual of iterative
+    linear solvers whose `rtol` is None.
     """
-    return ScipyRightHandSide(RightHandSide(flow, load(backend, dtype, device), tolerance))
+    framework = load(backend, dtype, device)
+    f = ScipyRightHandSide(RightHandSide(flow, framework, tolerance, framework.constant(args)))
+    f.rhs.arguments()  # missing ones show at once
+    return f
 
 
 def solve_ivp(

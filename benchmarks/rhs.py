@@ -90,11 +90,13 @@ def measured(row: str, framework: str, errors: bool) -> str:
     )  # fmt: skip
     backend = load(framework)
     rhs = RightHandSide(flow, backend, 1e-6)
-    z, weights = rhs.points_of(0)
+    z, weights = map(backend.asarray, rhs.drawn(0))
+    # releases before `Drive` take the two as they are
+    drive = (rhs.drive(),) if hasattr(rhs, "drive") else (z, weights)
     size = 0.05 / map_.dim**0.5
     theta = backend.asarray(map_.initial() + size * rng.standard_normal(map_.size))
-    evaluate = backend.compile(lambda theta: rhs.evaluate(theta, z, weights)[:3])
-    gradient = backend.compile(lambda theta: backend.grad(lambda p: rhs.energy(p, z, weights))(theta))
+    evaluate = backend.compile(lambda theta: rhs.evaluate(theta, *drive)[:3])
+    gradient = backend.compile(lambda theta: backend.grad(lambda p: rhs.energy(p, *drive))(theta))
     wait = jax.block_until_ready if framework == "jax" else lambda value: value
     total, unit = (process_time(lambda f=f: wait(f(theta))) for f in (evaluate, gradient))
     velocity, residual, steps = (backend.to_numpy(part) for part in evaluate(theta))
@@ -106,9 +108,9 @@ def measured(row: str, framework: str, errors: bool) -> str:
         exact = RightHandSide(wgf.GradientFlow(
             flow.map, flow.energy, flow.reference, flow.points, solver=wgf.LSMR(rtol=1e-10, shift=1e-6)
         ), backend, 1e-6)  # fmt: skip
-        best = backend.compile(lambda theta: exact.evaluate(theta, z, weights)[0])(theta)
+        best = backend.compile(lambda theta: exact.evaluate(theta, *drive)[0])(theta)
         missed = backend.jvp(lambda p: map_(p, z), theta, backend.asarray(velocity) - best)[1]
-        g = rhs.driving_force(rhs.pushed(theta, z, weights))
+        g = rhs.driving_force(rhs.pushed(theta, *drive))
         line += f" {float((weights @ (missed**2).sum(1) / (weights @ (g**2).sum(1))) ** 0.5):9.1e}"
     return line
 

@@ -149,12 +149,12 @@ def memory(fast: bool) -> None:
         )
         f = diffrax_adapter.right_hand_side(flow, tolerance=1e-4)
         stepper = Stepper(f.rhs, Method("Kvaerno5", 1e-3, 1e-5, error_norm="metric"), "krylov")
-        theta, points = f.initial(), f.rhs.points_of(0)
-        k = stepper.start(theta, *points)
+        theta, drive = f.initial(), f.rhs.drive()
+        k = stepper.start(theta, drive)
         h = f.rhs.backend.asarray(1e-6)
-        made = stepper.step(theta, k, h, *points)
+        made = stepper.step(theta, k, h, drive)
         begin = time.perf_counter()
-        made = jax.block_until_ready(stepper.step(theta, k, h, *points))
+        made = jax.block_until_ready(stepper.step(theta, k, h, drive))
         seconds = time.perf_counter() - begin
         work = float(made[4]) + float(made[5])
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -20,35 +20,37 @@ FRAMEWORKS = {"torch", "jax", "jaxlib", "torchdiffeq", "diffrax", "equinox", "li
 LINES, BODY = 300, 60
 
 TOOLS = "errors arrays"
-WHAT = f"{TOOLS} backend checks maps references points pushforward energies potentials"
+WHAT = f"{TOOLS} backend checks drive functions maps references points pushforward energies potentials"
 PROBLEM = f"{WHAT} tangent solvers metrics flow"
 STEPS = f"{PROBLEM} rhs derivative stepping"
 ARROWS: dict[str, str] = {
     # tools
     "errors": "",
     "arrays": "",
-    "backend": "errors",
-    "checks": "arrays backend errors",
+    "backend": "arrays errors",
+    "checks": "arrays backend errors functions",
+    "functions": "",
+    "drive": "",
     # what flows
     "maps": "arrays backend errors",
     "references": "arrays backend errors",
     "points": "errors references",
-    "pushforward": "backend maps references",
-    "energies": "arrays backend checks errors pushforward",
+    "pushforward": "backend drive maps references",
+    "energies": "arrays backend checks errors functions pushforward",
     "potentials": "arrays errors",
     # the problem of one moment
     "tangent": "backend maps",
     "solvers": "arrays backend errors",
     "metrics": "backend errors potentials pushforward solvers tangent",
     "flow": "backend checks energies errors maps metrics points pushforward references solvers",
-    "rhs": "backend checks errors flow pushforward solvers tangent",
-    "derivative": "errors rhs solvers",
+    "rhs": "arrays backend checks drive errors flow pushforward solvers tangent",
+    "derivative": "drive errors rhs solvers",
     # what comes out
     "dataset": "errors flow rhs",
     "storage": "errors dataset",
     # how it is stepped, watched and kept
-    "stepping": f"{TOOLS} backend checks derivative flow points pushforward rhs solvers tangent",
-    "monitor": f"{TOOLS} backend checks derivative flow points pushforward rhs solvers stepping tangent",
+    "stepping": f"{TOOLS} backend checks derivative drive flow points pushforward rhs solvers tangent",
+    "monitor": f"{TOOLS} backend checks derivative drive flow points pushforward rhs solvers stepping tangent",
     "certificate": "backend energies errors flow monitor rhs stepping",
     "run": f"{STEPS} certificate dataset monitor storage",
     "adapters": f"{STEPS} dataset monitor",

@@ -82,7 +82,7 @@ def test_the_bound_obeys_its_equation() -> None:
     np.testing.assert_allclose(roots, roots[0], rtol=1e-6)
     # the bound's own points: weighted, and as many
     f = right_hand_side(problem)
-    reading = HeldOut(f, 512, 0)(f.initial(), 0)
+    reading = HeldOut(f, 512, 0)(0.0, f.initial())
     root = float(reading["residual"]) ** 0.5
     assert root == pytest.approx(roots[0], rel=0.05)
     grown = (1 - np.exp(-lam * t)) / lam
@@ -302,11 +302,10 @@ def test_the_energy_identity(estimator: str, tolerance: float) -> None:
     times = [0.02 - h, 0.02, 0.02 + h]
     ds = wgf.solve(problem, times, evaluation=64, certificate=False, **(QUICK | {"rtol": 1e-9, "atol": 1e-11}))
     rhs = (f := right_hand_side(problem)).rhs
-    points = rhs.points_of(0)
-    energy = [float(rhs.energy(rhs.backend.asarray(ds.theta.values[i]), *points)) for i in (1, 3)]
+    drive = rhs.drive()
+    energy = [float(rhs.energy(rhs.backend.asarray(ds.theta.values[i]), drive)) for i in (1, 3)]
     slope = (energy[1] - energy[0]) / (2 * h)
-    own = [rhs.backend.asarray(part) for part in points]
-    dissipation = float(f.diagnose(rhs.backend.asarray(ds.theta.values[2]), *points, *own)["dissipation"])
+    dissipation = float(f.diagnose(rhs.backend.asarray(ds.theta.values[2]), drive, drive)["dissipation"])
     assert slope == pytest.approx(-dissipation, rel=tolerance)
     # the dataset's figure is the same on held-out points
     assert float(ds.dissipation[2]) == pytest.approx(dissipation, rel=0.1)

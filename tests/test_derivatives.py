@@ -34,21 +34,21 @@ ITERATIVE = pytest.param(wgf.MINRES(shift=1e-3), marks=pytest.mark.slow)
 @pytest.mark.parametrize("solver", [wgf.Eigh(1e-13), wgf.Cholesky(1e-4), ITERATIVE])
 def test_jvp_vjp_and_jacobian(backend: Backend, solver: Any) -> None:
     rhs, theta = right_hand_side(backend, solver)
-    rng, points = np.random.default_rng(1), rhs.points_of(0)
+    rng, points = np.random.default_rng(1), rhs.drive()
     v, u = rng.normal(size=(2, theta.shape[0]))
 
     def products(theta: Any, v: Any, u: Any) -> tuple[Any, Any, Any]:
-        here = Linearization(rhs, theta, *points)
+        here = Linearization(rhs, theta, points)
         return here.jvp(v), here.vjp(u), here.jacobian()
 
     found = backend.compile(products)(theta, backend.asarray(v), backend.asarray(u))
     jv, vj, jacobian = map(backend.to_numpy, found)
 
     # the shift σ follows the mean diagonal of G, which a derivative at fixed σ leaves out: hold it here too
-    sigma = Linearization(rhs, theta, *points).sigma
+    sigma = Linearization(rhs, theta, points).sigma
 
     def exact(theta: np.ndarray) -> np.ndarray:
-        problem = rhs.problem(backend.asarray(theta), *points)
+        problem = rhs.problem(backend.asarray(theta), points)
         gram = backend.to_numpy(problem.form_gram()) + float(sigma) * np.eye(len(theta))
         return -np.linalg.solve(gram, backend.to_numpy(problem.rhs))
 
@@ -71,13 +71,13 @@ def test_jax_differentiates_the_solve_itself() -> None:
     from wgfode.backend import load
 
     rhs, theta = right_hand_side(load("jax"), wgf.Cholesky(1e-4))
-    points = rhs.points_of(0)
+    points = rhs.drive()
     v = jax.numpy.asarray(np.random.default_rng(2).normal(size=theta.shape[0]))
 
     @jax.jit
     def both(theta: Any) -> tuple[Any, ...]:
-        f = lambda p: rhs.evaluate(p, *points).velocity  # noqa: E731
-        here = Linearization(rhs, theta, *points)
+        f = lambda p: rhs.evaluate(p, points).velocity  # noqa: E731
+        here = Linearization(rhs, theta, points)
         return jax.jvp(f, (theta,), (v,))[1], here.jvp(v), jax.vjp(f, theta)[1](v)[0], here.vjp(v)
 
     forward, jvp, reverse, vjp = both(theta)

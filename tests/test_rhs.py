@@ -35,7 +35,7 @@ def near_start(flow: wgf.GradientFlow, size: float = 0.02) -> np.ndarray:
 def velocity(flow: wgf.GradientFlow, backend: Backend, theta: np.ndarray, tolerance: float = 1e-13) -> np.ndarray:
     rhs = RightHandSide(flow, backend, tolerance)
     evaluate = backend.compile(rhs.evaluate)
-    return backend.to_numpy(evaluate(backend.asarray(theta), *rhs.points_of(0)).velocity)
+    return backend.to_numpy(evaluate(backend.asarray(theta), rhs.drive()).velocity)
 
 
 @pytest.mark.parametrize("name", problems.names())
@@ -68,15 +68,15 @@ def test_solvers_with_one_shift_are_one_right_hand_side(backend: Backend, metric
     solvers = [wgf.Cholesky(SHIFT), *FREE]
     sides = [RightHandSide(replace(flow, solver=solver), backend, 1e-12) for solver in solvers]
 
-    def everything(theta: Any, z: Any, weights: Any) -> Any:
-        xp, problem = backend.xp, sides[0].problem(theta, z, weights)
+    def everything(theta: Any, drive: Any) -> Any:
+        xp, problem = backend.xp, sides[0].problem(theta, drive)
         gram = problem.form_gram()
         known = xp.stack([problem.mean_diagonal(), xp.mean(xp.linalg.diagonal(gram)), xp.linalg.eigvalsh(gram)[-1]])
-        return known, xp.stack([rhs.evaluate(theta, z, weights).velocity for rhs in sides])
+        return known, xp.stack([rhs.evaluate(theta, drive).velocity for rhs in sides])
 
-    points = sides[0].points_of(0)
+    drive = sides[0].drive()
     start = backend.asarray(map_.initial())
-    known, found = map(backend.to_numpy, backend.compile(everything)(start, *points))
+    known, found = map(backend.to_numpy, backend.compile(everything)(start, drive))
     np.testing.assert_allclose(known[0], known[1], rtol=1e-13 if dtype == "float64" else 1e-6)
     size = np.linalg.norm(found[0])
     # a residual of 2e-6, which is what float32 holds, divided by σ against the largest eigenvalue
@@ -97,13 +97,13 @@ def test_matrix_free_agrees_with_dense(backend: Backend, solver: Any) -> None:
 def test_energy_estimator_is_the_gradient_of_the_sampled_energy(backend: Backend) -> None:
     flow = replace(small("ornstein-uhlenbeck-2d"), estimator="energy", solver=wgf.Cholesky(shift=1e-12))
     rhs = RightHandSide(flow, backend, 1e-10)
-    theta, (z, w) = near_start(flow, 0.1), rhs.points_of(0)
+    theta, drive = near_start(flow, 0.1), rhs.drive()
     xi = -velocity(flow, backend, theta)
-    gram = backend.to_numpy(rhs.problem(backend.asarray(theta), z, w).form_gram())
+    gram = backend.to_numpy(rhs.problem(backend.asarray(theta), drive).form_gram())
     h = 1e-5
 
     def energy(parameters: np.ndarray) -> float:
-        return float(rhs.energy(backend.asarray(parameters), z, w))
+        return float(rhs.energy(backend.asarray(parameters), drive))
 
     differences = [(energy(theta + h * e) - energy(theta - h * e)) / (2 * h) for e in np.eye(flow.size)]
     np.testing.assert_allclose(gram @ xi, differences, rtol=1e-6, atol=1e-8)

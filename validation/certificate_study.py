@@ -89,21 +89,22 @@ class Readings:
         self._known: dict[bytes, np.ndarray] = {}
         self._velocities: dict[bytes, np.ndarray] = {}
 
-    def velocity(self, theta: np.ndarray, segment: int) -> np.ndarray:
-        """The right-hand side at θ (m,)."""
-        key = theta.tobytes() + segment.to_bytes(4, "big")
+    def velocity(self, t: float, theta: np.ndarray, segment: int | None) -> np.ndarray:
+        """The right-hand side at t and θ (m,)."""
+        key = theta.tobytes() + repr((t, segment)).encode()
         if key not in self._velocities:
             rhs = self.f.rhs
-            found = rhs.evaluate(rhs.backend.asarray(theta), *rhs.points_of(segment)).velocity
+            found = rhs.evaluate(rhs.backend.asarray(theta), rhs.drive(t, segment)).velocity
             self._velocities[key] = rhs.backend.to_numpy(found)
         return self._velocities[key]
 
-    def squares(self, theta: np.ndarray, velocity: np.ndarray) -> np.ndarray:
-        """|J θ̇ + g|² at the points of every seed, (S, n)."""
-        key = theta.tobytes() + velocity.tobytes()
+    def squares(self, t: float, theta: np.ndarray, velocity: np.ndarray) -> np.ndarray:
+        """|J θ̇ + g|² at the points of every seed, (S, n); of energies that sum over no pairs."""
+        key = theta.tobytes() + velocity.tobytes() + repr(t).encode()
         if key not in self._known:
-            backend = self.f.rhs.backend
-            found = self.f.rhs.squared_defect(backend.asarray(theta), backend.asarray(velocity), self._z)
+            rhs, backend = self.f.rhs, self.f.rhs.backend
+            drive = rhs.drive(t).on(self._z, backend.xp.ones_like(self._z[:, 0]) / len(self._z))
+            found = rhs.squared_defect(backend.asarray(theta), backend.asarray(velocity), drive)
             self._known[key] = backend.to_numpy(found).reshape(len(self.seeds), self.n)
         return self._known[key]
 
@@ -120,12 +121,12 @@ class _OneSeed(HeldOut):
     def __init__(self, readings: Readings, index: int):
         self.f, self._readings, self._index = readings.f, readings, index
 
-    def __call__(self, theta: Any, segment: int) -> Reading:
-        velocity = self._readings.velocity(theta, segment)
-        return {"velocity": velocity} | self.defect(theta, velocity)
+    def __call__(self, t: float, theta: Any, segment: int | None = None) -> Reading:
+        velocity = self._readings.velocity(t, theta, segment)
+        return {"velocity": velocity} | self.defect(t, theta, velocity)
 
-    def defect(self, theta: Any, velocity: Any) -> Reading:
-        squares, weights = self._readings.squares(theta, velocity)[self._index], self._readings._weights[self._index]
+    def defect(self, t: float, theta: Any, velocity: Any) -> Reading:
+        squares, weights = self._readings.squares(t, theta, velocity)[self._index], self._readings._weights[self._index]
         return mean_and_error(np, squares, weights)
 
 

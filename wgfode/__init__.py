@@ -7,7 +7,7 @@
 from importlib import metadata as _metadata
 
 from . import maps, potentials, problems
-from .energies import Energy, Entropy, Interaction, InternalEnergy, PorousMedium, Potential
+from .energies import Energy, Entropy, Interaction, InternalEnergy, PorousMedium, Potential, coefficient
 from .errors import InputError, IntegrationError, MissingDependencyError, WgfodeError
 from .flow import GradientFlow
 from .metrics.relaxed import Relaxed
@@ -49,6 +49,7 @@ __all__ = [
     "Uniform",
     "Wasserstein",
     "WgfodeError",
+    "coefficient",
     "maps",
     "potentials",
     "problems",

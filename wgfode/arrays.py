@@ -38,6 +38,13 @@ def traced(value: Any) -> bool:
     return bool(is_jax_array(value)) and hasattr(value, "_trace")
 
 
+def is_real(value: Any) -> bool:
+    """Whether `value` is a real number or an array of such: no whole numbers, which may count or index."""
+    if isinstance(value, float):
+        return True
+    return is_array_api_obj(value) and "float" in str(value.dtype)
+
+
 def same_framework(value: Any, array: Array) -> bool:
     """Whether `value` is an array of `array`'s framework."""
     return is_array_api_obj(value) and array_namespace(value) is array_namespace(array)

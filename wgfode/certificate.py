@@ -87,7 +87,7 @@ class Certificate:
         known = [reading for of, reading in self._readings[first:] if of == segment]
         if len(known) != begin + 1:
             known = []
-        readings = known + [self.held_out(theta, segment) for _, theta in knots[len(known) :]]
+        readings = known + [self.held_out(t, theta, segment) for t, theta in knots[len(known) :]]
         upto = self._advance(knots, readings, begin)
         new, self.outputs = upto(knots[-1][0]), [upto(t)[:3] for t in outputs]
         kept = min(len(knots), KEEP)
@@ -116,7 +116,7 @@ class Certificate:
             path = Interpolant(times, np.array([theta for _, theta in knots], float), velocities)
 
             def sample(t: float) -> tuple[float, float]:
-                return rate(self.held_out.defect(*path(t)))
+                return rate(self.held_out.defect(t, *path(t)))
 
             inner = span[:-1, None] + widths[:, None] * np.array(INNER)
             between = np.array([[sample(t) for t in row] for row in inner])  # (steps, inner, 2)

@@ -11,6 +11,7 @@ import numpy as np
 from .arrays import kind, same_framework, traced
 from .backend.protocol import Backend
 from .errors import InputError, shown
+from .functions import Given
 
 Array = Any
 Function = Callable[[Array], Array]
@@ -37,7 +38,14 @@ class Trial:
     points: np.ndarray
     densities: np.ndarray | None = None
     backend: Backend | None = None
+    t: Any = 0.0
+    args: Any = None
+    """What functions that name `t` and `args` are tried with; without `args`, those that name them wait."""
     _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0), compare=False, repr=False)
+
+    def can(self, given: Given) -> bool:
+        """Whether all is known that a function of the user's asks for."""
+        return "args" not in given.names or self.args is not None
 
     def function(self, name: str, f: Function, x: np.ndarray) -> np.ndarray | None:
         """f(x) as numpy (N,), or None where f does not take numpy arrays and no framework is bound yet.

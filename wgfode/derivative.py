@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .drive import Drive
 from .rhs import RightHandSide
 from .solvers import NormalProblem
 
@@ -25,11 +26,11 @@ BLOCK = 2**23
 
 
 class Linearization:
-    """f and its derivative at θ (m,), from points z (N, d) with weights (N,)."""
+    """f and its derivative in θ at θ (m,), under what drives it."""
 
-    def __init__(self, rhs: RightHandSide, theta: Array, z: Array, weights: Array):
-        self.rhs, self.theta, self.z, self.weights = rhs, theta, z, weights
-        self.problem: NormalProblem = rhs.problem(theta, z, weights)
+    def __init__(self, rhs: RightHandSide, theta: Array, drive: Drive):
+        self.rhs, self.theta, self.drive = rhs, theta, drive
+        self.problem: NormalProblem = rhs.problem(theta, drive)
         self.state = rhs.solver.init(self.problem, rhs.tolerance)
         self.sigma = self.state.sigma
 
@@ -45,7 +46,7 @@ class Linearization:
     def force(self, theta: Array, k: Array) -> Array:
         """R(θ, k) = (G(θ) + σ)k + ∇F(θ), (m,); σ is that of this linearisation, relative to the `sizes`."""
         sizes = self.rhs.sizes
-        return sizes * self.rhs.problem(theta, self.z, self.weights).residual(-k * sizes, self.sigma)
+        return sizes * self.rhs.problem(theta, self.drive).residual(-k * sizes, self.sigma)
 
     def metric(self, v: Array) -> Array:
         """(G + σ)v, (m,) → (m,), matrix-free."""
@@ -66,7 +67,7 @@ class Linearization:
     def force_matrix(self, k: Array) -> Array:
         """∂_θR(θ, k), (m, m), a block of columns at a time."""
         backend, m = self.rhs.backend, self.problem.size
-        columns = max(1, BLOCK // int(np.prod(self.z.shape)))
+        columns = max(1, BLOCK // int(np.prod(self.drive.z.shape)))
         derivative = backend.vmap(self.force_derivative(k))
         return backend.by_rows(derivative, backend.asarray(np.eye(m)), columns).T
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -83,17 +84,18 @@ class GradientFlow:
             warnings.warn(warning, stacklevel=3)
         self.check()
 
-    def check(self, backend: Backend | None = None) -> None:
+    def check(self, backend: Backend | None = None, args: Any = None) -> None:
         """Try the functions of the energy and of the reference on sample points, as `backend` will use them.
 
-        Without a backend (when a flow is built) on numpy arrays, and what takes none is left for later. Raises
-        `InputError`, see `checks.Trial` and `references.stein`.
+        Without a backend (when a flow is built) on numpy arrays, and what takes none is left for later; so are
+        functions that name `args`, where none are given. Raises `InputError`, see `checks.Trial` and
+        `references.stein`.
         """
         if self.energy.needs_density:
             _check_reference(self.reference, backend)
         sample = self.points.draw(self.reference)[0][: TRIED if self.dim != TRIED else TRIED - 1]
         densities = _densities(self.reference, sample, backend) if self.energy.needs_density else None
-        self.energy.check(Trial(sample, densities, backend))
+        self.energy.check(Trial(sample, densities, backend, 0.0 if backend is None else backend.asarray(0.0), args))
 
     @property
     def dim(self) -> int:

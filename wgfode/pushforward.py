@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .backend.protocol import Backend
+from .drive import Drive
 from .maps.base import Map
 from .references import Reference
 
@@ -18,7 +19,8 @@ class Pushed:
     """ρ_θ at points: what an energy needs to know of it.
 
     `x` (N, d) are the images, `weights` (N,) sum to one. `log_density` (N,), `score` = ∇log ρ (N, d)
-    and `jacobian` = det ∂_zT with its sign (N,) are None where no density was asked for.
+    and `jacobian` = det ∂_zT with its sign (N,) are None where no density was asked for. `t` and `args` are those
+    of the `Drive`, for functions that name them.
     """
 
     backend: Backend
@@ -27,6 +29,8 @@ class Pushed:
     log_density: Any = None
     score: Any = None
     jacobian: Any = None
+    t: Any = 0.0
+    args: Any = None
 
     def mean(self, values: Array) -> Array:
         """E_ρ of values (N, …) given at the points."""
@@ -51,20 +55,20 @@ def push(
     map: Map,
     reference: Reference,
     theta: Array,
-    z: Array,
-    weights: Array,
+    drive: Drive,
     *,
     density: bool,
     score: bool = True,
 ) -> Pushed:
-    """ρ_θ at the images of z (N, d): log ρ(x) = log λ(z) − log|det ∂_zT|.
+    """ρ_θ at the images of the points z (N, d): log ρ(x) = log λ(z) − log|det ∂_zT|.
 
     Without `density` only the images are computed.
     """
+    z, weights, t, args = drive
     if not density:
-        return Pushed(backend, map(theta, z), weights)
+        return Pushed(backend, map(theta, z), weights, t=t, args=args)
     initial = reference_score(backend, reference, z) if score else None
     image = map.push(backend, theta, z, initial)
     log_density = reference.log_density(z) - image.log_det
     jacobian = image.sign * backend.xp.exp(image.log_det)
-    return Pushed(backend, image.x, weights, log_density, image.score, jacobian)
+    return Pushed(backend, image.x, weights, log_density, image.score, jacobian, t, args)

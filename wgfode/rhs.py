@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .arrays import traced
 from .backend.protocol import Backend
+from .drive import Drive
+from .errors import InputError
 from .flow import GradientFlow
 from .pushforward import Pushed, push
 from .solvers import NormalProblem, Solver
@@ -30,60 +33,79 @@ class Evaluation(NamedTuple):
 
 
 class RightHandSide:
-    """A `GradientFlow` on a backend: pure functions of θ and of the points that drive the flow.
+    """A `GradientFlow` on a backend: pure functions of θ and of what drives it.
 
-    `tolerance` is the relative residual that solvers with `rtol=None` reach.
+    `tolerance` is the relative residual that solvers with `rtol=None` reach. `args` are given to the functions that
+    name them, and may be given later instead; raises `InputError` where a function fails on them.
     """
 
-    def __init__(self, flow: GradientFlow, backend: Backend, tolerance: float):
-        self.flow, self.backend = flow, backend
+    def __init__(self, flow: GradientFlow, backend: Backend, tolerance: float, args: Any = None):
+        self.flow, self.backend, self.args = flow, backend, args
+        self.names = flow.energy.names
         floor = 1e-13 if backend.dtype == "float64" else 2e-6
         self.tolerance = max(tolerance, floor)
-        z, _ = self.points_of(0)
+        z, _ = self.drawn(0)
         rows, has_target = z.shape[0] * z.shape[1], flow.estimator == "velocity"
         sizes = flow.transport.sizes
         self.sizes = sizes if isinstance(sizes, float) else backend.asarray(sizes)
         self.solver: Solver = flow.solver.resolve(flow.size, rows, has_target)
         # the functions of this energy are now met with the framework's own arrays
-        flow.check(backend)
+        flow.check(backend, self._known(args))
 
     def initial(self) -> Array:
         """The θ of the identity map, (m,)."""
         return self.backend.asarray(self.flow.transport.initial())
 
-    def points_of(self, segment: int) -> tuple[Array, Array]:
-        """The points (N, d) and weights (N,) that drive the flow in a segment between resampling times."""
-        z, weights = self.drawn(segment)
-        return self.backend.asarray(z), self.backend.asarray(weights)
+    def drive(self, t: Any = 0.0, segment: int | None = None, args: Any = None) -> Drive:
+        """What drives the flow at time t: by default with the points of the segment that holds t, and its own args."""
+        as_, constant = self.backend.asarray, self.backend.constant
+        t = t if "t" in self.names else constant(t)  # torchdiffeq's step sizes, and so its times, may require grad
+        z, weights = self.drawn(self.flow.points.segment(float(constant(t))) if segment is None else segment)
+        return Drive(as_(z), as_(weights), as_(t), self.arguments(args))
+
+    def arguments(self, args: Any = None) -> Any:
+        """`args`, or where there are none its own, in the backend's arrays; `InputError` where they are missing."""
+        args = self.args if args is None else args
+        if args is None and "args" in self.names:
+            raise InputError(
+                f"a function of energy {self.flow.energy!r} names args, and none were given: right_hand_side(flow, "
+                "args=…), solve(…, args=…), or with diffrax diffeqsolve(f.term, …, args=…)"
+            )
+        return self.backend.as_args(args)
+
+    def _known(self, args: Any) -> Any:
+        """`args` to try functions with, or None where only a tracer of jax knows them."""
+        args = self.backend.constant(self.backend.as_args(args))
+        return None if any(map(traced, self.backend.leaves(args))) else args
 
     @lru_cache(maxsize=2)  # noqa: B019 - a right-hand side lives as long as its run
     def drawn(self, segment: int) -> tuple[np.ndarray, np.ndarray]:
-        """`points_of` as numpy arrays, float64."""
+        """The points (N, d) and weights (N,) of a segment between resampling times, numpy, float64."""
         return self.flow.points.draw(self.flow.reference, segment)
 
-    def pushed(self, theta: Array, z: Array, weights: Array, *, score: bool = True) -> Pushed:
-        """ρ_θ at the images of z, with its density where the energy needs one."""
+    def pushed(self, theta: Array, drive: Drive, *, score: bool = True) -> Pushed:
+        """ρ_θ at the images of the points, with its density where the energy needs one."""
         flow = self.flow
-        return push(self.backend, flow.transport, flow.reference, theta, z, weights,
+        return push(self.backend, flow.transport, flow.reference, theta, drive,
                     density=flow.energy.needs_density, score=score)  # fmt: skip
 
-    def energy(self, theta: Array, z: Array, weights: Array) -> Array:
+    def energy(self, theta: Array, drive: Drive) -> Array:
         """F(ρ_θ) sampled at the points, a scalar."""
-        rho = self.pushed(theta, z, weights, score=False)
+        rho = self.pushed(theta, drive, score=False)
         return sum(c * term.value(rho) for c, term in self.flow.energy.terms)
 
     def driving_force(self, rho: Pushed) -> Array:
         """g = ∇(δF/δρ) at the pushed points, (N, d)."""
         return sum(c * term.gradient(rho) for c, term in self.flow.energy.terms)
 
-    def problem(self, theta: Array, z: Array, weights: Array) -> NormalProblem:
+    def problem(self, theta: Array, drive: Drive) -> NormalProblem:
         """The linear problem for ξ = −`sizes` · θ̇, (m,): in it a shift means the same for every parameter."""
-        tangent = self.tangent(theta, z)
+        tangent = self.tangent(theta, drive.z)
         gradient = None
         if self.flow.estimator == "energy":
-            gradient = self.backend.grad(lambda parameters: self.energy(parameters, z, weights))(theta)
-        g = self.driving_force(self.pushed(theta, z, weights)) if gradient is None else None
-        return self.flow.metric.problem(tangent, weights, g, None if gradient is None else gradient / self.sizes)
+            gradient = self.backend.grad(lambda parameters: self.energy(parameters, drive))(theta)
+        g = self.driving_force(self.pushed(theta, drive)) if gradient is None else None
+        return self.flow.metric.problem(tangent, drive.weights, g, None if gradient is None else gradient / self.sizes)
 
     def tangent(self, theta: Array, z: Array) -> Tangent:
         """J(θ) at points z (N, d), for parameters measured in their `sizes`."""
@@ -93,12 +115,12 @@ class RightHandSide:
         """G⁺y, (m,) → (m,), in the parameters themselves, from the solver's `state` of the problem at θ."""
         return self.solver.solve(state, y / self.sizes).xi / self.sizes
 
-    def evaluate(self, theta: Array, z: Array, weights: Array) -> Evaluation:
-        """θ̇ = −Ĝ†∇F from the points z (N, d) with weights (N,).
+    def evaluate(self, theta: Array, drive: Drive) -> Evaluation:
+        """θ̇ = −Ĝ†∇F at θ (m,).
 
-        Differentiable in θ, by the implicit function theorem: G dξ = db − dG ξ.
+        Differentiable in θ and in what drives it, by the implicit function theorem: G dξ = db − dG ξ.
         """
-        problem = self.problem(theta, z, weights)
+        problem = self.problem(theta, drive)
         # here, not inside of the root: what is formed in a traced function is of no use outside of it
         state = self.solver.init(problem, self.tolerance)
         sigma = self.backend.constant(state.sigma)
@@ -115,14 +137,14 @@ class RightHandSide:
         )
         return Evaluation(-xi / self.sizes, residual, steps, fallback)
 
-    def diagnose(self, theta: Array, z: Array, weights: Array, z_out: Array, weights_out: Array) -> dict[str, Array]:
-        """What is known of ρ_θ and of the flow at θ; (z, weights) drive it, (z_out, weights_out) are held out.
+    def diagnose(self, theta: Array, drive: Drive, held_out: Drive) -> dict[str, Array]:
+        """What is known of ρ_θ and of the flow at θ (m,), from what drives it and from held-out points.
 
         The residuals are E|Jξ − g|² of the ξ really used: unbiased on the held-out points, too small
         on the driving ones.
         """
         flow, xp = self.flow, self.backend.xp
-        evaluation = self.evaluate(theta, z, weights)
+        evaluation = self.evaluate(theta, drive)
         report: dict[str, Array] = {
             "velocity": evaluation.velocity,
             "linear_residual": evaluation.linear_residual,
@@ -130,33 +152,32 @@ class RightHandSide:
             "linear_fallback": evaluation.linear_fallback,
         }
 
-        driving = self.pushed(theta, z, weights)
-        report["residual_in_sample"] = driving.mean(squares(xp, self.defect(theta, evaluation.velocity, z, driving)[2]))
+        driving = self.pushed(theta, drive)
+        missed = self.defect(theta, evaluation.velocity, drive.z, driving)[2]
+        report["residual_in_sample"] = driving.mean(squares(xp, missed))
         dense = flow.transport.has_density and flow.reference.has_density
-        rho = push(self.backend, flow.transport, flow.reference, theta, z_out, weights_out, density=dense)
-        moved, g, missed = self.defect(theta, evaluation.velocity, z_out, rho)
+        rho = push(self.backend, flow.transport, flow.reference, theta, held_out, density=dense)
+        moved, g, missed = self.defect(theta, evaluation.velocity, held_out.z, rho)
         report["dissipation"], report["force"] = rho.mean(squares(xp, moved)), rho.mean(squares(xp, g))
-        report |= mean_and_error(xp, squares(xp, missed), weights_out)
+        report |= mean_and_error(xp, squares(xp, missed), held_out.weights)
         report["x"] = rho.x
         if dense:
             report["log_density"] = rho.log_density
             report["min_jacobian"] = xp.min(rho.jacobian)
-        report |= flow.metric.diagnose(rho, missed, g, lambda: (self.tangent(theta, z), weights))
+        report |= flow.metric.diagnose(rho, missed, g, lambda: (self.tangent(theta, drive.z), drive.weights))
         diffusivities = [term.least_diffusivity(rho) for _, term in flow.energy.terms]
         if known := [value for value in diffusivities if value is not None]:
             report["least_diffusivity"] = xp.min(xp.stack(known))
         report["energy_term"] = xp.stack([c * term.value(rho) for c, term in flow.energy.terms])
         return report
 
-    def squared_defect(self, theta: Array, velocity: Array, z: Array) -> Array:
-        """|J θ̇ + g|² at points z, (N,), of any velocity θ̇ (m,); of energies that sum over no pairs."""
-        weights = self.backend.xp.ones_like(z[:, 0]) / len(z)
-        return squares(self.backend.xp, self.defect(theta, velocity, z, self.pushed(theta, z, weights))[2])
+    def squared_defect(self, theta: Array, velocity: Array, drive: Drive) -> Array:
+        """|J θ̇ + g|² at the points, (N,), of any velocity θ̇ (m,)."""
+        return squares(self.backend.xp, self.defect(theta, velocity, drive.z, self.pushed(theta, drive))[2])
 
-    def residual_of(self, theta: Array, velocity: Array, z: Array, weights: Array) -> dict[str, Array]:
-        """`residual` E|J θ̇ + g|² and `residual_error` at points, of any velocity θ̇ (m,)."""
-        missed = self.defect(theta, velocity, z, self.pushed(theta, z, weights))[2]
-        return mean_and_error(self.backend.xp, squares(self.backend.xp, missed), weights)
+    def residual_of(self, theta: Array, velocity: Array, drive: Drive) -> dict[str, Array]:
+        """`residual` E|J θ̇ + g|² and `residual_error` at the points, of any velocity θ̇ (m,)."""
+        return mean_and_error(self.backend.xp, self.squared_defect(theta, velocity, drive), drive.weights)
 
     def defect(self, theta: Array, velocity: Array, z: Array, rho: Pushed) -> tuple[Array, Array, Array]:
         """Jξ, g and Jξ − g at points z, (N, d) each, of ξ = −θ̇."""

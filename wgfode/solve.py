@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backend import precision
+from .backend import load, precision
 from .certificate import Certificate, absent
 from .dataset import add
 from .errors import MissingDependencyError
@@ -62,7 +62,9 @@ def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Data
     adapter, context = framework(settings)
     with context:
         tolerance = 1e-2 * settings.rtol if settings.adaptive else 1e-6
-        f = adapter.right_hand_side(flow, dtype=settings.dtype, device=settings.device, tolerance=tolerance)
+        args = load(settings.framework, settings.dtype, settings.device).constant(settings.args)
+        f = adapter.right_hand_side(flow, args=args, dtype=settings.dtype, device=settings.device, tolerance=tolerance)
+        f.rhs.arguments()  # missing ones show at once
         held_out = HeldOut(f, read_on_the_way(flow, settings.evaluation), settings.seed, settings.evaluation)
         bound = certificate(held_out, flow, settings)
         times_ = np.array(settings.times)

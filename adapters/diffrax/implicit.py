@@ -94,11 +94,11 @@ class FlowESDIRK(diffrax.AbstractAdaptiveSolver):
         fresh, last, evaluations = solver_state
         rhs = self.f.rhs
         one_step = ImplicitStep(StageEquation(rhs, self.linear), TABLEAUS[self.method], self.iterations)
-        z, weights = self.f.points_at(t0)
-        k = jax.lax.cond(fresh | made_jump, lambda: one_step.start(y0, z, weights), lambda: last)
+        drive = self.f.drive(t0, args)
+        k = jax.lax.cond(fresh | made_jump, lambda: one_step.start(y0, drive), lambda: last)
         measure = scaled(rhs, self.error_norm, self.rtol, self.atol)
         h = jnp.asarray(t1 - t0, y0.dtype)
-        made = one_step(y0, k, h, z, weights, lambda delta: measure(delta, y0, z, weights))
+        made = one_step(y0, k, h, drive, lambda delta: measure(delta, y0, drive))
         error = jnp.where(made.converged, made.error, jnp.inf)  # a failed stage: the controller makes h smaller
         end = jnp.where(made.converged, made.theta, y0)
         dense = {"y0": y0, "y1": end, "k": h * made.stages}
@@ -136,7 +136,7 @@ class MetricNorm(diffrax.AbstractAdaptiveStepSizeController):
     ) -> Any:  # fmt: skip
         measure = scaled(self.f.rhs, "metric", self.pid.rtol, self.pid.atol)
         finite = jnp.isfinite(y_error).all()
-        size = measure(jnp.where(finite, y_error, 0), y0, *self.f.points_at(t0))
+        size = measure(jnp.where(finite, y_error, 0), y0, self.f.drive(t0, args))
         # an error of that size in a PID controller's own units: against y = 0 its scale is atol
         size = jnp.where(finite, size, jnp.inf) * self.pid.atol
         zero = jnp.zeros_like(y0)

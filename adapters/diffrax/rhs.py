@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...backend import load
+from ...drive import Drive
 from ...errors import InputError
 from ...flow import GradientFlow
 from ...rhs import RightHandSide
@@ -24,8 +25,9 @@ Array = Any
 class DiffraxRightHandSide(AdaptedRightHandSide):
     """`f(t, theta, args)` → dθ/dt, (m,) → (m,); `f.term` is its `diffrax.ODETerm`.
 
-    Pure and traceable: it can be jitted, vmapped over initial parameters, and differentiated (the
-    linear solve by the implicit function theorem). With resampling, hand `f.jump_times(t0, t1)` to
+    `args` are given to the functions of the flow that name them, in place of those it was bound with. Pure and
+    traceable: it can be jitted, vmapped over θ and args, and differentiated in both (the linear solve by
+    the implicit function theorem). With resampling, hand `f.jump_times(t0, t1)` to
     `diffrax.ClipStepSizeController(…, jump_ts=…)`.
     """
 
@@ -34,17 +36,23 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
         self.term = diffrax.ODETerm(self)
 
     def __call__(self, t: Any, theta: Array, args: Any = None) -> Array:
-        return self.evaluate(self.checked(theta), *self.points_at(t)).velocity
+        return self.evaluate(self.checked(theta), self.drive(t, args)).velocity
 
-    def points_at(self, t: Any) -> tuple[Array, Array]:
-        """The points (N, d) and weights (N,) that drive the flow at a time t, which may be traced."""
+    def drive(self, t: Any, args: Any = None) -> Drive:
+        """What drives the flow at a time t and with args (by default the bound ones), which may be traced."""
+        rhs = self.rhs
+        # before the points: without `args` nothing else is of use
+        args = rhs.arguments(args)
+        points = rhs.drawn(0) if rhs.flow.points.resample_every is None else self._points_at(t)
+        z, weights = map(rhs.backend.asarray, points)
+        return Drive(z, weights, rhs.backend.asarray(t), args)
+
+    def _points_at(self, t: Any) -> tuple[Array, Array]:
         points, rhs = self.rhs.flow.points, self.rhs
-        if points.resample_every is None:
-            return rhs.points_of(0)
         # The points of a segment come from the host. They are data: nothing is differentiated; and bits, since
         # the callback's thread does not know of a local x64 context, and would round float64 to float32.
         t = jax.lax.stop_gradient(jnp.asarray(t, float))
-        shapes = jax.eval_shape(lambda: rhs.points_of(0))
+        shapes = jax.eval_shape(lambda: tuple(map(rhs.backend.asarray, rhs.drawn(0))))
         words = () if rhs.backend.dtype == "float32" else (2,)
 
         def draw(bits: Any) -> tuple[np.ndarray, ...]:
@@ -83,11 +91,13 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
 
 
 def right_hand_side(
-    flow: GradientFlow, *, dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
+    flow: GradientFlow, *, args: Any = None, dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
 ) -> DiffraxRightHandSide:
     """`flow` as a diffrax right-hand side.
 
+    `args` (a pytree of numbers and arrays) are given to the functions of the flow that name them; without, hand them
+    to `diffeqsolve(f.term, …, args=…)`. Only those given here are tried on sample points.
     `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None; keep it
     well below the integrator's `rtol`. Raises `InputError` where dtype is float64 and jax's x64 mode is off.
     """
-    return DiffraxRightHandSide(RightHandSide(flow, load("jax", dtype, device), tolerance))
+    return DiffraxRightHandSide(RightHandSide(flow, load("jax", dtype, device), tolerance, args))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torchdiffeq
 
+from ...backend.torch import differentiated
 from ...errors import InputError, IntegrationError, Reason, choice
 from ...stepping.adaptive import ImplicitSteps
 from ...stepping.integrator import states
@@ -90,6 +91,11 @@ def _implicit(
 ) -> Tensor:
     how = Method(name, rtol, atol, options.pop("step_size", None), options.pop("max_num_steps", 100_000),
                  options.pop("error_norm", "parameters"))  # fmt: skip
+    if differentiated((theta0, f.rhs.args)):
+        raise InputError(
+            f"method {name!r} has no derivative with torch, and theta0 or args require grad: call it under "
+            "torch.no_grad(), or take an explicit method (Tsit5, dopri5), torchdiffeq.odeint_adjoint, or diffrax"
+        )
     state = State(times[0], theta0.detach().cpu().numpy(), options.pop("first_step", None))
     if options:
         raise InputError(f"unknown options for {name!r}: {', '.join(sorted(options))}")

@@ -20,22 +20,26 @@ Tensor = torch.Tensor
 
 
 class TorchRightHandSide(torch.nn.Module, AdaptedRightHandSide):
-    """`f(t, theta)` → dθ/dt, (m,) → (m,), for every method of `torchdiffeq.odeint`.
+    """`f(t, theta)` → dθ/dt, (m,) → (m,), for every method of `torchdiffeq.odeint`; `f(t, theta, args)` for torch.func.
 
-    The derivative is detached: no autograd graph grows along the run, whatever the caller's grad
-    mode. θ's dtype and device are kept. With resampling, hand
+    Differentiable in θ and in `args` where they require grad and grad mode is on (the linear solve by the implicit
+    function theorem); otherwise no autograd graph grows along the run. Parameters among `args` are the module's, so
+    that `odeint_adjoint` finds them; other tensors are its `adjoint_params`. θ's dtype and device are kept. With
+    resampling, hand
     `options={"jump_t": f.jump_times(t0, t1)}` to an adaptive method. `evaluations` counts calls.
     """
 
     def __init__(self, rhs: RightHandSide):
         super().__init__()
         self.bind(rhs)
+        rhs.arguments()  # missing ones show at once
+        found = (leaf for leaf in rhs.backend.leaves(rhs.args) if isinstance(leaf, torch.nn.Parameter))
+        self.args = torch.nn.ParameterList(found)
         self.evaluations = 0
 
-    def forward(self, t: Tensor | float, theta: Tensor) -> Tensor:
+    def forward(self, t: Tensor | float, theta: Tensor, args: Any = None) -> Tensor:
         self.evaluations += 1
-        with torch.no_grad():
-            return self.at(float(t), self.rhs.backend.asarray(self.checked(theta).detach())).velocity.to(theta)
+        return self.at(t, self.rhs.backend.asarray(self.checked(theta)), None, args).velocity.to(theta)
 
     def to_dataset(self, t: Tensor, theta: Tensor, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
         """The dataset of what `odeint(f, …, t)` returned: times (T,) and parameters (T, m)."""
@@ -48,11 +52,12 @@ class TorchRightHandSide(torch.nn.Module, AdaptedRightHandSide):
 
 
 def right_hand_side(
-    flow: GradientFlow, *, dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
+    flow: GradientFlow, *, args: Any = None, dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
 ) -> TorchRightHandSide:
     """`flow` as a torchdiffeq right-hand side.
 
-    `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None; keep it
+    `args` (nested dictionaries, lists and tuples of numbers and tensors) are given to the functions of the flow that
+    name them. `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None; keep it
     well below the integrator's `rtol`.
     """
-    return TorchRightHandSide(RightHandSide(flow, load("torch", dtype, device), tolerance))
+    return TorchRightHandSide(RightHandSide(flow, load("torch", dtype, device), tolerance, args))

@@ -129,15 +129,15 @@ class AdaptiveSteps:
 
     def _solve(self, watched: _Watched, state: State, stop: float) -> Tensor:
         """θ at `stop`, where a step ends."""
-        backend, points = self.f.rhs.backend, self.f.rhs.flow.points
+        backend = self.f.rhs.backend
         theta, times = backend.asarray(state.theta), torch.tensor([state.time, stop], dtype=torch.float64)
         rtol, atol, norm = self.method.rtol, self.method.atol, guarded(rms)
         if self.method.error_norm == "metric":
             measure = scaled(self.f.rhs, "metric", rtol, atol)
-            driving = self.f.rhs.points_of(points.segment(state.time))
+            drive = self.f.rhs.drive(state.time)
             # torchdiffeq hands over error / (atol + rtol |θ|): with 0 and 1 that is the error itself
             rtol, atol = 0.0, 1.0
-            norm = guarded(lambda error: measure(error, backend.asarray(watched.theta), *driving))
+            norm = guarded(lambda error: measure(error, backend.asarray(watched.theta), drive))
         options: dict[str, Any] = {"step_t": torch.tensor([stop], dtype=torch.float64), "norm": norm}
         if state.step is not None:
             options["first_step"] = state.step

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import wgfode as wgf
 from wgfode import Entropy, InputError, Interaction, InternalEnergy, PorousMedium, Potential
 from wgfode.backend import Backend, load
+from wgfode.drive import Drive
 from wgfode.maps import Affine
 from wgfode.problems import ring_kernel
 from wgfode.pushforward import Pushed, push
@@ -38,7 +39,7 @@ def pushed(backend: Backend, theta: np.ndarray, n: int = 64):
     reference = wgf.Gaussian.standard(2)
     z, w = wgf.Sobol(n, seed=3).draw(reference)
     as_ = backend.asarray
-    return push(backend, Affine(2), reference, as_(theta), as_(z), as_(w), density=True)
+    return push(backend, Affine(2), reference, as_(theta), Drive(as_(z), as_(w)), density=True)
 
 
 def value(energy, rho) -> float:

@@ -41,11 +41,11 @@ def flow(map: wgf.maps.Map, metric: Any, **changes: Any) -> wgf.GradientFlow:
     return wgf.GradientFlow(**(parts | changes))
 
 
-def at(backend: Backend, one: wgf.GradientFlow, size: float = 0.2) -> tuple[RightHandSide, Any, Any, Any]:
-    """The right-hand side, parameters away from the identity, and the points with their weights."""
+def at(backend: Backend, one: wgf.GradientFlow, size: float = 0.2) -> tuple[RightHandSide, Any, Any]:
+    """The right-hand side, parameters away from the identity, and what drives it."""
     rhs = RightHandSide(one, backend, 1e-12)
     step = size * np.random.default_rng(3).standard_normal(one.size)
-    return rhs, backend.asarray(one.map.initial() + step), *rhs.points_of(0)
+    return rhs, backend.asarray(one.map.initial() + step), rhs.drive()
 
 
 # ---- dictionaries
@@ -97,25 +97,25 @@ def test_a_rank_deficient_dictionary_is_harmless(backend: Backend) -> None:
 def test_in_one_dimension_it_is_relaxed(backend: Backend) -> None:
     problem = wgf.problems.get("double-well-1d")
     small = replace(problem.flow, map=Affine(1) @ Residual(1, 5), points=wgf.Sobol(64))
-    rhs, theta, z, weights = at(backend, small)
+    rhs, theta, drive = at(backend, small)
     exact = RightHandSide(replace(small, metric=wgf.Wasserstein(Polynomial(3))), backend, 1e-12)
     np.testing.assert_array_equal(
-        backend.to_numpy(backend.compile(rhs.evaluate)(theta, z, weights).velocity),
-        backend.to_numpy(backend.compile(exact.evaluate)(theta, z, weights).velocity),
+        backend.to_numpy(backend.compile(rhs.evaluate)(theta, drive).velocity),
+        backend.to_numpy(backend.compile(exact.evaluate)(theta, drive).velocity),
     )
 
 
 @pytest.mark.parametrize(("threshold", "power"), [(1e-2, 6), (0.1, 2)])
 def test_the_filter_is_that_of_the_generalized_eigenproblem(backend: Backend, threshold: float, power: int) -> None:
     metric = wgf.Wasserstein(Polynomial(3), threshold=threshold, power=power)
-    rhs, theta, z, weights = at(backend, flow(Triangular(2, 2, knots=2), metric))
+    rhs, theta, drive = at(backend, flow(Triangular(2, 2, knots=2), metric))
 
     def parts(theta: Any) -> tuple:
-        posed, tangent = rhs.problem(theta, z, weights), Tangent(backend, rhs.flow.map, theta, z)
-        project = Projection(backend, metric.potentials, tangent.x, weights)
-        g = rhs.driving_force(rhs.pushed(theta, z, weights))
-        H = shifted(backend.xp, backend, tangent.gram(weights))
-        plain = tangent.adjoint(weights[:, None] * g)
+        posed, tangent = rhs.problem(theta, drive), Tangent(backend, rhs.flow.map, theta, drive.z)
+        project = Projection(backend, metric.potentials, tangent.x, drive.weights)
+        g = rhs.driving_force(rhs.pushed(theta, drive))
+        H = shifted(backend.xp, backend, tangent.gram(drive.weights))
+        plain = tangent.adjoint(drive.weights[:, None] * g)
         return posed.form_gram(), posed.rhs, project.pulled(tangent), H, plain, project.coordinates(g)
 
     gram, right, S, H, plain, seen = map(backend.to_numpy, backend.compile(parts)(theta))
@@ -129,10 +129,10 @@ def test_the_filter_is_that_of_the_generalized_eigenproblem(backend: Backend, th
 
 def test_the_blend_is_its_least_squares_problem(backend: Backend) -> None:
     metric = wgf.Wasserstein(Polynomial(2), form="matrix_free", blend=0.05)
-    rhs, theta, z, weights = at(backend, flow(Affine(2), metric))
+    rhs, theta, drive = at(backend, flow(Affine(2), metric))
 
     def parts(theta: Any) -> tuple:
-        posed = rhs.problem(theta, z, weights)
+        posed = rhs.problem(theta, drive)
         identity = backend.asarray(np.eye(6))
         columns = backend.xp.stack([posed.apply_gram(identity[i]) for i in range(6)], axis=1)
         solver = wgf.LSMR(rtol=1e-12)
@@ -150,19 +150,19 @@ def test_the_blend_is_its_least_squares_problem(backend: Backend) -> None:
 def test_the_energy_estimator_needs_no_g(backend: Backend) -> None:
     for form in ("dense", "matrix_free"):
         metric = wgf.Wasserstein(Polynomial(2), form=form)
-        rhs, theta, z, weights = at(backend, flow(Affine(2), metric, estimator="energy"))
-        assert np.isfinite(backend.to_numpy(backend.compile(rhs.evaluate)(theta, z, weights).velocity)).all()
+        rhs, theta, drive = at(backend, flow(Affine(2), metric, estimator="energy"))
+        assert np.isfinite(backend.to_numpy(backend.compile(rhs.evaluate)(theta, drive).velocity)).all()
 
 
 def test_its_derivative_is_exact() -> None:
     backend = load("jax")
     metric = wgf.Wasserstein(Polynomial(3), threshold=0.1)
     one = flow(Affine(2), metric, solver=wgf.Cholesky(shift=1e-6))
-    rhs, theta, z, weights = at(backend, one)
+    rhs, theta, drive = at(backend, one)
     v = np.random.default_rng(4).standard_normal(one.size)
 
     def velocity(parameters: Any) -> Any:
-        return rhs.evaluate(parameters, z, weights).velocity
+        return rhs.evaluate(parameters, drive).velocity
 
     derivative = backend.compile(lambda p: backend.jvp(velocity, p, backend.asarray(v))[1])(theta)
     derivative, velocity = backend.to_numpy(derivative), backend.compile(velocity)
@@ -238,9 +238,9 @@ def test_the_projected_residual_is_the_smaller(name: str) -> None:
     one = wgf.problems.get(name).flow
     dictionary = Polynomial(2) if one.dim < 30 else RandomFeatures(20, scale=3.0)
     one = replace(one, points=wgf.Sobol(128, seed=0), metric=wgf.Wasserstein(dictionary, form="matrix_free"))
-    rhs, theta, z, weights = at(load("torch"), one, size=0.02)
+    rhs, theta, drive = at(load("torch"), one, size=0.02)
     held_out = [rhs.backend.asarray(part) for part in one.held_out(64)]
-    report = rhs.diagnose(theta, z, weights, *held_out)
+    report = rhs.diagnose(theta, drive, drive.on(*held_out))
     assert 0 <= float(report["residual_projected"]) <= float(report["residual"]) * (1 + 1e-12)
     assert 0 <= float(report["projection_error"]) <= 1
 
@@ -308,8 +308,8 @@ def test_fewer_held_out_points_than_potentials(
 
 def test_what_is_not_finite_comes_back_as_such(backend: Backend) -> None:
     """An integrator rejects the step; an exception would end the run."""
-    rhs, theta, z, weights = at(backend, flow(Affine(2), wgf.Wasserstein(Polynomial(2))))
-    evaluation = backend.compile(rhs.evaluate)(theta * float("nan"), z, weights)
+    rhs, theta, drive = at(backend, flow(Affine(2), wgf.Wasserstein(Polynomial(2))))
+    evaluation = backend.compile(rhs.evaluate)(theta * float("nan"), drive)
     assert not np.isfinite(backend.to_numpy(evaluation.velocity)).any()
 
 

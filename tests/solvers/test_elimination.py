@@ -31,7 +31,7 @@ def posed(map_: Map, backend: Backend, distance: float = 0.3) -> NormalProblem:
     flow = wgf.GradientFlow(map_, wgf.Potential(quartic), wgf.Gaussian.standard(3), wgf.Sobol(128, seed=0))
     rhs = RightHandSide(flow, backend, 1e-6)
     theta = map_.initial() + distance * np.random.default_rng(0).standard_normal(map_.size)
-    return rhs.problem(backend.asarray(theta), *rhs.points_of(0))
+    return rhs.problem(backend.asarray(theta), rhs.drive())
 
 
 def solved(solver: Solver, problem: NormalProblem, b=None, start=None):

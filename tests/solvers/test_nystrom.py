@@ -95,7 +95,7 @@ def test_a_matrix_free_stage_is_that_of_a_factorisation(backend):
     rhs = RightHandSide(flow, backend, 1e-10)
     equation = StageEquation(rhs, "krylov")
     theta = backend.asarray(flow.map.initial() + 0.05 * np.random.default_rng(1).standard_normal(flow.size))
-    here: Linearization = equation.at(theta, *rhs.points_of(0))
+    here: Linearization = equation.at(theta, rhs.drive())
     k, gh = here.velocity, backend.asarray(1e-2)
     product = equation.product(here, k, gh)
     r = backend.asarray(np.random.default_rng(2).standard_normal(flow.size))

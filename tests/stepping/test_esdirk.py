@@ -128,9 +128,9 @@ def test_solvers_and_linear_algebra_agree() -> None:
         flow, _ = ornstein_uhlenbeck(100.0, solver=solver)
         rhs = RightHandSide(flow, load("torch"), 1e-8)
         stepper = Stepper(rhs, Method("Kvaerno3", 1e-6, 1e-8), linear)
-        points, theta = rhs.points_of(0), rhs.initial()
-        k = stepper.start(theta, *points)
-        theta, _, _, converged, _, products = stepper.step(theta, k, rhs.backend.asarray(0.005), *points)
+        drive, theta = rhs.drive(), rhs.initial()
+        k = stepper.start(theta, drive)
+        theta, _, _, converged, _, products = stepper.step(theta, k, rhs.backend.asarray(0.005), drive)
         assert bool(converged)
         assert (float(products) > 0) == (linear == "krylov")
         ends.append(theta.numpy())
@@ -304,12 +304,12 @@ def one_step(name: str, linear: str, solver: Solver) -> Step:
     rhs = RightHandSide(flow, backend, 1e-10)
     step = ImplicitStep(StageEquation(rhs, linear), TABLEAUS["Kvaerno3"])
 
-    def run(theta: Any, h: Any, z: Any, weights: Any) -> Any:
-        velocity, xp = step.start(theta, z, weights), backend.xp
-        return tuple(step(theta, velocity, h, z, weights, lambda v: 1e4 * xp.max(xp.abs(v))))
+    def run(theta: Any, h: Any, drive: Any) -> Any:
+        velocity, xp = step.start(theta, drive), backend.xp
+        return tuple(step(theta, velocity, h, drive, lambda v: 1e4 * xp.max(xp.abs(v))))
 
     arguments = map(backend.asarray, (flow.map.initial() + 0.1, 0.01))
-    return Step(*map(backend.to_numpy, backend.compile(run)(*arguments, *rhs.points_of(0))))
+    return Step(*map(backend.to_numpy, backend.compile(run)(*arguments, rhs.drive())))
 
 
 @pytest.mark.parametrize(("name", "linear"), [("torch", "dense"), ("torch", "krylov"), ("jax", "krylov")])

@@ -52,12 +52,12 @@ def test_first_order_and_the_right_clock(metric: Any) -> None:
 def test_the_step_solves_its_equation(backend: Any) -> None:
     flow, _ = problem()
     rhs = RightHandSide(flow, backend, 1e-10)
-    step, points, h = ProximalStep(rhs), rhs.points_of(0), 0.2
+    step, points, h = ProximalStep(rhs), rhs.drive(), 0.2
     begin = flow.map.initial()
     theta, evaluations, _ = step(begin, h, 0.0, points)
     here, new = backend.asarray(begin), backend.asarray(theta)
-    gram = backend.to_numpy(rhs.problem(here, *points).form_gram())
-    force = backend.to_numpy(step.gradient(new, new, *points))  # affine in θ: J is the same everywhere
+    gram = backend.to_numpy(rhs.problem(here, points).form_gram())
+    force = backend.to_numpy(step.gradient(new, new, points))  # affine in θ: J is the same everywhere
     np.testing.assert_allclose(gram @ (theta - begin) + h * force, 0, atol=1e-4 * np.abs(h * force).max() + 1e-6)
     assert evaluations > 3
 
@@ -87,7 +87,7 @@ def test_the_last_newton_step_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     flow, _ = problem()
     rhs = RightHandSide(flow, load("torch"), 1e-10)
-    begin, points = flow.map.initial(), rhs.points_of(0)
+    begin, points = flow.map.initial(), rhs.drive()
     free, evaluations, _ = ProximalStep(rhs)(begin, 0.05, 0.0, points)
     for steps in range(1, proximal.NEWTON_STEPS):
         monkeypatch.setattr(proximal, "NEWTON_STEPS", steps)
@@ -149,7 +149,7 @@ def test_a_trained_step_is_the_training_free_one(name: str) -> None:
     backend = load(name)
     flow, _ = problem()
     rhs = RightHandSide(flow, backend, 1e-10)
-    points, begin, h = rhs.points_of(0), flow.map.initial(), 0.1
+    points, begin, h = rhs.drive(), flow.map.initial(), 0.1
     free, _, _ = ProximalStep(rhs)(begin, h, 0.0, points)
     trained, evaluations, _ = bilevel.BilevelStep(rhs)(begin, h, 0.0, points)
     assert np.linalg.norm(trained - free) < 1e-3 * np.linalg.norm(free - begin)
@@ -176,7 +176,7 @@ def test_a_dead_psi_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     step = bilevel.BilevelStep(rhs)
     step.network.start = 1e-6 * step.network.start  # the small initialisation of the trap
     with pytest.raises(wgf.IntegrationError, match="ψ is dead"):
-        step(flow.map.initial(), 0.1, 0.0, rhs.points_of(0))
+        step(flow.map.initial(), 0.1, 0.0, rhs.drive())
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ METRICS = examples("metric")
 every = pytest.mark.parametrize("index", range(len(METRICS)), ids=[name_of(one) for one in METRICS])
 
 
-def right_hand_side(metric: Any, backend: Backend) -> tuple[RightHandSide, Any, Any, Any]:
+def right_hand_side(metric: Any, backend: Backend) -> tuple[RightHandSide, Any, Any]:
     flow = wgf.GradientFlow(
         map=wgf.maps.Affine(2) @ wgf.maps.Residual(2, width=2),
         energy=wgf.Potential(double_well_potential) + 0.3 * wgf.Entropy(),
@@ -29,19 +29,19 @@ def right_hand_side(metric: Any, backend: Backend) -> tuple[RightHandSide, Any, 
     )
     rhs = RightHandSide(flow, backend, 1e-10)
     theta = flow.map.initial() + 0.2 * np.random.default_rng(3).standard_normal(flow.size)
-    return rhs, backend.asarray(theta), *rhs.points_of(0)
+    return rhs, backend.asarray(theta), rhs.drive()
 
 
 @cache
 def tensor(index: int, name: str) -> dict[str, np.ndarray]:
     """The matrix of the linear problem, its right-hand side, G e_i and the velocity."""
     backend = load(name)
-    rhs, theta, z, weights = right_hand_side(METRICS[index], backend)
+    rhs, theta, drive = right_hand_side(METRICS[index], backend)
 
     def run(theta: Any, identity: Any) -> dict[str, Any]:
-        problem = rhs.problem(theta, z, weights)
+        problem = rhs.problem(theta, drive)
         applied = backend.vmap(problem.apply_gram)(identity)
-        velocity = rhs.evaluate(theta, z, weights).velocity
+        velocity = rhs.evaluate(theta, drive).velocity
         return {"gram": problem.form_gram(), "applied": applied, "rhs": problem.rhs, "velocity": velocity}
 
     found = compiled(backend, run)(theta, backend.asarray(np.eye(rhs.flow.size)))
@@ -68,8 +68,8 @@ def test_it_is_not_above_the_relaxed_one(index: int) -> None:
 @every
 def test_the_residual_is_at_most_the_relaxed_one(index: int) -> None:
     """E|P(Jξ − g)|² ≤ E|Jξ − g|², wherever a metric projects."""
-    rhs, theta, z, weights = right_hand_side(METRICS[index], load("torch"))
-    report = rhs.diagnose(theta, z, weights, *(rhs.backend.asarray(part) for part in rhs.flow.held_out(64)))
+    rhs, theta, drive = right_hand_side(METRICS[index], load("torch"))
+    report = rhs.diagnose(theta, drive, drive.on(*(rhs.backend.asarray(part) for part in rhs.flow.held_out(64))))
     assert 0 <= float(report.get("residual_projected", 0.0)) <= float(report["residual"]) * (1 + 1e-12)
 
 

@@ -12,6 +12,7 @@ from suites.subjects import compiled, examples, name_of
 
 from wgfode import GaussHermite, Gaussian
 from wgfode.backend import load
+from wgfode.drive import Drive
 from wgfode.maps import Affine
 from wgfode.pushforward import Pushed, push
 
@@ -25,7 +26,7 @@ def pushed(backend: Any, theta: Any) -> Pushed:
     """A Gaussian at the images of a quadrature, which is exact for polynomials and almost so for ρ^m."""
     reference = Gaussian.standard(2)
     z, w = GaussHermite(24).draw(reference)
-    return push(backend, Affine(2), reference, theta, backend.asarray(z), backend.asarray(w), density=True)
+    return push(backend, Affine(2), reference, theta, Drive(backend.asarray(z), backend.asarray(w)), density=True)
 
 
 @cache

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..arrays import is_real, kind
 from ..errors import InputError
 
 Array = Any
@@ -35,6 +36,17 @@ class JaxBackend:
 
     def constant(self, array: Array) -> Array:
         return lax.stop_gradient(array)
+
+    def leaves(self, tree: Any) -> list[Any]:
+        return jax.tree.leaves(tree)
+
+    def as_args(self, tree: Any) -> Any:
+        def leaf(path: Any, value: Any) -> Any:
+            if not isinstance(value, (int, float)) and not hasattr(value, "dtype"):
+                raise InputError(f"args{jax.tree_util.keystr(path)} must be a number or an array, it is {kind(value)}")
+            return self.asarray(value) if is_real(value) else jnp.asarray(value)
+
+        return jax.tree_util.tree_map_with_path(leaf, tree)
 
     def grad(self, f: Callable[[Array], Array]) -> Callable[[Array], Array]:
         return jax.grad(f)

@@ -32,7 +32,16 @@ class Backend(Protocol):
         """`array` on the host."""
 
     def constant(self, array: Array) -> Array:
-        """`array`, through which nothing is differentiated."""
+        """`array`, or a tree of arrays, through which nothing is differentiated."""
+
+    def leaves(self, tree: Any) -> list[Any]:
+        """What a tree (dictionaries, lists, tuples and what the framework knows besides) holds; None is no leaf."""
+
+    def as_args(self, tree: Any) -> Any:
+        """`tree` with its real numbers and arrays as arrays of this backend; derivatives go through.
+
+        Raises `InputError` for a leaf that is neither a number nor an array.
+        """
 
     def grad(self, f: Callable[[Array], Array]) -> Callable[[Array], Array]:
         """The gradient of a scalar function."""
@@ -61,7 +70,7 @@ class Backend(Protocol):
         """Repeat `state = step(state)` while `proceed(state)`; a state is a tuple of arrays."""
 
     def compile(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """`f` made fast to call many times from outside: jitted, or free of an autograd graph."""
+        """`f` made fast to call from outside: jitted, or free of an autograd graph unless derivatives are asked for."""
 
     def cholesky(
         self, matrix: Array, floor: Array, otherwise: Callable[[], tuple[Array, Array]]

@@ -9,6 +9,10 @@ from typing import Any
 import array_api_compat.torch as xp
 import numpy as np
 import torch
+from torch.utils import _pytree
+
+from ..arrays import is_real, kind
+from ..errors import InputError
 
 Array = Any
 
@@ -31,7 +35,21 @@ class TorchBackend:
         return array.detach().cpu().numpy()
 
     def constant(self, array: Array) -> Array:
-        return array.detach()
+        return _pytree.tree_map_only(torch.Tensor, torch.Tensor.detach, array)
+
+    def leaves(self, tree: Any) -> list[Any]:
+        return [leaf for leaf in _pytree.tree_leaves(tree) if leaf is not None]
+
+    def as_args(self, tree: Any) -> Any:
+        def leaf(path: Any, value: Any) -> Any:
+            if not isinstance(value, (int, float, type(None))) and not hasattr(value, "dtype"):
+                raise InputError(
+                    f"args{_pytree.keystr(path)} must be a number or an array, it is {kind(value)} (of a module hand "
+                    "over dict(module.named_parameters()), for torch.func.functional_call)"
+                )
+            return self.asarray(value) if is_real(value) else value
+
+        return _pytree.tree_map_with_path(leaf, tree)
 
     def grad(self, f: Callable[[Array], Array]) -> Callable[[Array], Array]:
         return torch.func.grad(f)
@@ -63,7 +81,8 @@ class TorchBackend:
         return state
 
     def compile(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        return torch.no_grad()(f)
+        plain = torch.no_grad()(f)
+        return lambda *arguments: (f if differentiated(arguments) else plain)(*arguments)
 
     def cholesky(
         self, matrix: Array, floor: Array, otherwise: Callable[[], tuple[Array, Array]]
@@ -166,6 +185,14 @@ class _Once(torch.autograd.Function):
         raise NotImplementedError("with torch a root is differentiated once: use jax for second derivatives")
 
     jvp = backward
+
+
+def differentiated(tree: Any) -> bool:
+    """Whether somebody asks for derivatives of what is computed from the tensors of a tree."""
+    if _forward_mode():
+        return True
+    tensors = (leaf for leaf in _pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor))
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def _forward_mode() -> bool:

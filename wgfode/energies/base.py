@@ -17,6 +17,7 @@ from typing import Any
 from ..arrays import kind, traced
 from ..checks import Trial
 from ..errors import InputError, real
+from ..functions import Given
 from ..pushforward import Pushed
 
 Array = Any
@@ -39,6 +40,11 @@ class Energy:
     def pairwise(self) -> bool:
         """Whether any term sums over pairs of points, so that its cost grows with the square of their number."""
         return any(term.pairs for _, term in self.terms)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Which of "t" and "args" the functions of any term name."""
+        return frozenset(name for _, term in self.terms for given in term.functions for name in given.names)
 
     @property
     def modulus(self) -> float | None:
@@ -99,6 +105,11 @@ class Term(Energy):
     def terms(self) -> tuple[tuple[float, Term], ...]:
         return ((1.0, self),)
 
+    @property
+    def functions(self) -> tuple[Given, ...]:
+        """The user's functions that the term calls."""
+        return ()
+
     def value(self, rho: Pushed) -> Array:
         """The term of F(ρ), a scalar."""
         raise NotImplementedError
@@ -153,8 +164,9 @@ def number(name: str, value: Any) -> float:
     """
     if traced(value):
         raise InputError(
-            f"{name} is {kind(value)}: its derivative would be lost here. Physical parameters that are differentiated, "
-            "or traced by jax, go through args=; for a plain number write float(…), outside of the traced function"
+            f"{name} is {kind(value)}: its derivative would be lost here. Physical parameters that are "
+            "differentiated, or traced by jax, go through args=, with wgf.coefficient(lambda args: args['D']) for a "
+            "factor; for a plain number write float(…), outside of the traced function"
         )
     if getattr(value, "shape", ()) != ():
         raise InputError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..checks import Trial
 from ..errors import InputError, positive_int, real, shown
+from ..functions import Given
 from ..pushforward import Pushed
 from .base import Term, scaled_modulus
 
@@ -18,7 +20,7 @@ Array = Any
 
 @dataclass(frozen=True)
 class Interaction(Term):
-    """½∬W(x−y)ρ(x)ρ(y), W even. `W` maps differences (N, d) to (N,).
+    """½∬W(x−y)ρ(x)ρ(y), W even. `W` maps differences (N, d) to (N,), and is given `t` and `args` where it names them.
 
     `convexity` is the λ of ∇²W ⪰ λI, where it is known. Only its negative part is a modulus of the
     energy, because a common translation of all mass leaves W(x−y) as it is.
@@ -34,7 +36,7 @@ class Interaction(Term):
     `block` numbers (default 2^23, 64 MB in float64).
     """
 
-    W: Callable[[Array], Array]
+    W: Callable[..., Array]
     convexity: float | None = None
     block: int = 2**23
     name = "interaction"
@@ -50,12 +52,23 @@ class Interaction(Term):
     def modulus_times(self, coefficient: float) -> float | None:
         return scaled_modulus(coefficient, None if self.convexity is None else min(self.convexity, 0.0))
 
+    @cached_property
+    def _given(self) -> Given:
+        return Given(self.W)
+
+    @property
+    def functions(self) -> tuple[Given, ...]:
+        return (self._given,)
+
     def try_functions(self, trial: Trial) -> None:
+        if not trial.can(self._given):
+            return
+        W = self._given.at(trial.t, trial.args)
         differences = trial.points - np.roll(trial.points, 1, axis=0)
         differences = differences[np.any(differences != 0, axis=1)]
         if not len(differences):
             return
-        there, back = trial.function("W", self.W, differences), trial.values("W", self.W, -differences)
+        there, back = trial.function("W", W, differences), trial.values("W", W, -differences)
         if there is None or back is None:
             return
         gap, scale = np.abs(there - back), np.abs(there).max() + np.abs(back).max()
@@ -65,11 +78,11 @@ class Interaction(Term):
                 f"W must be even, W(x) = W(−x), but W({shown(differences[worst])}) = {there[worst]} and "
                 f"W({shown(-differences[worst])}) = {back[worst]}"
             )
-        self._try_near_zero(trial, differences)
+        self._try_near_zero(trial, W, differences)
 
-    def _try_near_zero(self, trial: Trial, differences: np.ndarray) -> None:
+    def _try_near_zero(self, trial: Trial, W: Callable[[Array], Array], differences: np.ndarray) -> None:
         """Raise `InputError` where W grows towards 0 as fast as |x|^(−d), and so has no integral there."""
-        near, nearer = (np.abs(trial.values("W", self.W, scale * differences)) for scale in (1e-3, 1e-4))
+        near, nearer = (np.abs(trial.values("W", W, scale * differences)) for scale in (1e-3, 1e-4))
         d = differences.shape[1]
         growth = np.log10(np.maximum(nearer, 1e-300) / np.maximum(near, 1e-300))
         if np.median(growth) > d - 0.02:
@@ -82,14 +95,14 @@ class Interaction(Term):
 
     def potential(self, rho: Pushed, x: Array) -> Array:
         """(W*ρ)(x) at the rows of x, (B, d) → (B,), with pairs of equal points as the class says."""
-        xp, (n, d) = rho.backend.xp, rho.x.shape
+        xp, (n, d), W = rho.backend.xp, rho.x.shape, self._given.at(rho.t, rho.args)
         differences = x[:, None, :] - rho.x[None, :, :]
         same = xp.all(differences == 0, axis=-1)
         # W meets a difference that is none of them 0 in their place: 0/0 under a mask is 0/0 in a gradient still
         apart = rho.backend.constant(rho.x[:1] - rho.x[-1:])
         apart = xp.where(xp.all(apart == 0), xp.ones_like(apart), apart)
-        pairs = self.W(xp.where(same[..., None], apart, differences).reshape(-1, d)).reshape(-1, n)
-        at_zero = self.W(xp.zeros_like(apart))
+        pairs = W(xp.where(same[..., None], apart, differences).reshape(-1, d)).reshape(-1, n)
+        at_zero = W(xp.zeros_like(apart))
         regular = xp.isfinite(at_zero)
         pairs = xp.where(same, xp.where(regular, at_zero, xp.zeros_like(at_zero)), pairs)
         others = 1 - xp.sum(rho.weights**2)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..checks import Trial
 from ..errors import InputError, real, shown
+from ..functions import Given
 from ..pushforward import Pushed
 from .base import Term
 
@@ -95,9 +97,12 @@ class PorousMedium(Internal):
 
 @dataclass(frozen=True)
 class InternalEnergy(Internal):
-    """∫U(ρ) for a convex U given as an elementwise function of ρ > 0; U'' comes from automatic differentiation."""
+    """∫U(ρ) for a convex U given as an elementwise function of ρ > 0; U'' comes from automatic differentiation.
 
-    function: Callable[[Array], Array]
+    The function is given `t` and `args` where it names them.
+    """
+
+    function: Callable[..., Array]
     name = "internal energy"
 
     def __post_init__(self) -> None:
@@ -108,10 +113,13 @@ class InternalEnergy(Internal):
         return None  # McCann's condition is not checked for a given U
 
     def try_functions(self, trial: Trial) -> None:
+        if not trial.can(self._given):
+            return
+        U = self._given.at(trial.t, trial.args)
         met = np.array([1e-3, 1e1]) if trial.densities is None else trial.densities[trial.densities > 0]
         # densities, a little beyond those of the points
         densities = np.geomspace(met.min() / 2, met.max() * 2, max(len(trial.points), 16))
-        values = trial.function("U", self.function, densities)
+        values = trial.function("U", U, densities)
         if values is None:
             return
         slopes = np.diff(values) / np.diff(densities)
@@ -127,14 +135,22 @@ class InternalEnergy(Internal):
             )
         if trial.backend is not None:
             grad, sum_ = trial.backend.grad, trial.backend.xp.sum
-            trial.function("U'", grad(lambda r: sum_(self.function(r))), densities)
+            trial.function("U'", grad(lambda r: sum_(U(r))), densities)
+
+    @cached_property
+    def _given(self) -> Given:
+        return Given(self.function)
+
+    @property
+    def functions(self) -> tuple[Given, ...]:
+        return (self._given,)
 
     def U(self, rho: Array) -> Array:
         return self.function(rho)
 
     def per_mass(self, rho: Pushed) -> Array:
         density = rho.backend.xp.exp(rho.log_density)
-        return self.function(density) / density
+        return self._given.at(rho.t, rho.args)(density) / density
 
     def least_diffusivity(self, rho: Pushed) -> Array | None:
         return rho.backend.xp.min(self.diffusivity(rho))
@@ -142,5 +158,6 @@ class InternalEnergy(Internal):
     def diffusivity(self, rho: Pushed) -> Array:
         xp, grad = rho.backend.xp, rho.backend.grad
         density = xp.exp(rho.log_density)
-        first = grad(lambda r: xp.sum(self.function(r)))
+        U = self._given.at(rho.t, rho.args)
+        first = grad(lambda r: xp.sum(U(r)))
         return density * grad(lambda r: xp.sum(first(r)))(density)

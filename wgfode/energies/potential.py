@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..checks import Trial
 from ..errors import InputError, real, shown
+from ..functions import Given
 from ..pushforward import Pushed
 from .base import Term, scaled_modulus
 
@@ -16,9 +18,12 @@ Array = Any
 
 @dataclass(frozen=True)
 class Potential(Term):
-    """∫Vρ. `V` maps points (N, d) to (N,). `convexity` is the λ of ∇²V ⪰ λI, where it is known."""
+    """∫Vρ. `V` maps points (N, d) to (N,), and is given `t` and `args` where it names them.
 
-    V: Callable[[Array], Array]
+    `convexity` is the λ of ∇²V ⪰ λI, where it is known (at all times and parameters).
+    """
+
+    V: Callable[..., Array]
     convexity: float | None = None
     name = "potential"
 
@@ -31,12 +36,21 @@ class Potential(Term):
     def modulus_times(self, coefficient: float) -> float | None:
         return scaled_modulus(coefficient, self.convexity)
 
+    @cached_property
+    def _given(self) -> Given:
+        return Given(self.V)
+
+    @property
+    def functions(self) -> tuple[Given, ...]:
+        return (self._given,)
+
     def try_functions(self, trial: Trial) -> None:
-        trial.function("V", self.V, trial.points)
+        if trial.can(self._given):
+            trial.function("V", self._given.at(trial.t, trial.args), trial.points)
 
     def value(self, rho: Pushed) -> Array:
-        return rho.mean(self.V(rho.x))
+        return rho.mean(self._given.at(rho.t, rho.args)(rho.x))
 
     def gradient(self, rho: Pushed) -> Array:
-        sum_ = rho.backend.xp.sum
-        return rho.backend.grad(lambda x: sum_(self.V(x)))(rho.x)
+        V, sum_ = self._given.at(rho.t, rho.args), rho.backend.xp.sum
+        return rho.backend.grad(lambda x: sum_(V(x)))(rho.x)

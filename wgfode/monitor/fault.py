@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..drive import Drive
 from ..pushforward import Pushed
 from ..rhs import RightHandSide
 
@@ -24,19 +25,20 @@ def explain(rhs: RightHandSide, t: float, theta: np.ndarray, horizon: float = 0.
     time, along a straight line. The trouble is named as V's, W's or U's (value or
     gradient), the log-determinant's, the score's or the map's, with the worst point.
     """
-    z, weights = rhs.points_of(rhs.flow.points.segment(t))
-    fields = rhs.backend.compile(lambda parameters: _fields(rhs.pushed(parameters, z, weights)))
+    drive = rhs.drive(t)
+    fields = rhs.backend.compile(lambda parameters: _fields(rhs.pushed(parameters, drive)))
 
     def trouble(parameters: np.ndarray) -> str:
         found = fields(rhs.backend.asarray(parameters))
-        rho = Pushed(rhs.backend, found["x"], weights, found.get("log_density"), found.get("score"))
-        return _not_finite(rhs, rho, z)
+        rho = Pushed(rhs.backend, found["x"], drive.weights, found.get("log_density"), found.get("score"),
+                     t=drive.t, args=drive.args)  # fmt: skip
+        return _not_finite(rhs, rho, drive.z)
 
     here = trouble(theta)
     if here:
         return f"; {here}"
     try:
-        velocity = rhs.backend.to_numpy(rhs.evaluate(rhs.backend.asarray(theta), z, weights).velocity)
+        velocity = rhs.backend.to_numpy(rhs.evaluate(rhs.backend.asarray(theta), drive).velocity)
     except Exception as error:  # a user's function may raise; this only looks for words
         return f"; the right-hand side raises {type(error).__name__}: {error}"
     if not np.isfinite(velocity).all():
@@ -45,19 +47,19 @@ def explain(rhs: RightHandSide, t: float, theta: np.ndarray, horizon: float = 0.
         there = trouble(theta + ahead * velocity)
         if there:
             return f"; ahead, about t={t + ahead:.6g}, {there}"
-    return _concentration(rhs, theta, z, weights) if horizon > 0 else ""
+    return _concentration(rhs, theta, drive) if horizon > 0 else ""
 
 
-def _concentration(rhs: RightHandSide, theta: np.ndarray, z: Array, weights: Array) -> str:
+def _concentration(rhs: RightHandSide, theta: np.ndarray, drive: Drive) -> str:
     """What to say where steps vanish and all is finite, but mass has drawn together: a blow-up in finite time."""
     to_numpy = rhs.backend.to_numpy
-    x = to_numpy(rhs.pushed(rhs.backend.asarray(theta), z, weights).x)
+    x = to_numpy(rhs.pushed(rhs.backend.asarray(theta), drive).x)
 
     def nearest(points: np.ndarray) -> float:
         gaps = np.linalg.norm(np.diff(points[np.argsort(points[:, 0])], axis=0), axis=1)
         return float(np.median(gaps))
 
-    before, now = nearest(to_numpy(z)), nearest(x)
+    before, now = nearest(to_numpy(drive.z)), nearest(x)
     if not now < CONCENTRATED * before:
         return ""
     return (

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..drive import Drive
 from ..stepping.integrator import BoundFlow
 
 LARGE = ("x", "log_density")
@@ -13,7 +14,7 @@ LARGE = ("x", "log_density")
 
 
 class HeldOut:
-    """θ ↦ the diagnostics of `RightHandSide.diagnose` that are no fields, on n held-out points of `seed`.
+    """(t, θ) ↦ the diagnostics of `RightHandSide.diagnose` that are no fields, on n held-out points of `seed`.
 
     `evaluation` is the number of the dataset's own points, of the same seed: folds are judged on these.
     The points of readings are `Tailed`: the error of a fitted map lives where points are rare. The same compiled
@@ -31,16 +32,19 @@ class HeldOut:
         """The segment of driving points that begins at or holds the time t."""
         return self.f.rhs.flow.points.segment(t)
 
-    def __call__(self, theta: Any, segment: int) -> dict[str, np.ndarray]:
-        """The reading at θ (m,), the flow driven by the points of `segment`."""
+    def __call__(self, t: float, theta: Any, segment: int | None = None) -> dict[str, np.ndarray]:
+        """The reading at t and θ (m,); the points of `segment`, by default those of t, drive the flow."""
         rhs = self.f.rhs
-        report = self.f.diagnose(rhs.backend.asarray(theta), *rhs.points_of(segment), *self._held_out)
+        drive = rhs.drive(t, segment)
+        report = self.f.diagnose(rhs.backend.asarray(theta), drive, drive.on(*self._held_out))
         return {name: rhs.backend.to_numpy(value) for name, value in report.items() if name not in LARGE}
 
-    def defect(self, theta: Any, velocity: Any) -> dict[str, np.ndarray]:
+    def defect(self, t: float, theta: Any, velocity: Any) -> dict[str, np.ndarray]:
         """`residual` and its error where θ (m,) moves with any velocity (m,): E|J θ̇ + g|², with no linear solve."""
-        backend = self.f.rhs.backend
-        report = self._defect(backend.asarray(theta), backend.asarray(velocity), *self._held_out)
+        rhs, backend = self.f.rhs, self.f.rhs.backend
+        z, weights = self._held_out
+        drive = Drive(z, weights, backend.asarray(t), rhs.arguments())
+        report = self._defect(backend.asarray(theta), backend.asarray(velocity), drive)
         return {name: backend.to_numpy(value) for name, value in report.items()}
 
     def smallest_jacobian(self, theta: Any) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..drive import Drive
 from ..pushforward import reference_score
 from ..rhs import RightHandSide
 from .contents import digest
@@ -34,6 +35,7 @@ def fingerprint(rhs: RightHandSide, settings: Settings) -> dict[str, str]:
     return {
         "wgfode": metadata.version("wgfode"),
         **settings.fingerprint(),
+        "args": describe(settings.args),
         **written,
         "initial parameters": describe(rhs.backend.to_numpy(rhs.initial())),
         **computed(rhs),
@@ -51,16 +53,17 @@ def computed(rhs: RightHandSide) -> dict[str, str]:
     """Digests of what the parts of a flow compute at the points that drive it first, around the initial parameters."""
     flow, backend = rhs.flow, rhs.backend
     xp = backend.xp
-    z, weights = rhs.points_of(0)
+    drive = rhs.drive()
     theta = rhs.initial()
     direction = backend.asarray(AWAY * np.random.default_rng(0).uniform(-1.0, 1.0, flow.size))
 
-    def parts(theta: Any, z: Any, weights: Any) -> dict[str, list[Any]]:
+    def parts(theta: Any, drive: Drive) -> dict[str, list[Any]]:
+        z, weights = drive.z, drive.weights
         found = {"reference": [z, weights]}
         if flow.reference.has_density:
             found["reference"] += [flow.reference.log_density(z), reference_score(backend, flow.reference, z)]
         found["map"] = [flow.transport(theta + direction, z)]
-        rho = rhs.pushed(theta, z, weights)
+        rho = rhs.pushed(theta, drive)
         for coefficient, term in flow.energy.terms:
             found.setdefault(f"energy ({term.name})", []).extend(
                 [coefficient * term.value(rho), coefficient * term.gradient(rho)]
@@ -69,7 +72,7 @@ def computed(rhs: RightHandSide) -> dict[str, str]:
         found["metric"] = [flow.metric.problem(rhs.tangent(theta, z), weights, rho.x + xp.ones_like(z)).rhs]
         return found
 
-    values = backend.compile(parts)(theta, z, weights)
+    values = backend.compile(parts)(theta, drive)
     return {
         f"{name}, as computed on the driving points": rounded(
             [backend.to_numpy(value) for value in held], backend.dtype

@@ -59,7 +59,7 @@ class Outputs:
             near = [first + k for k in nearest(times[first : last + 1], i - first, shape)]
             for k in near:
                 if k not in rates:
-                    rates[k] = self._rate(knots[k][1], times[i])
+                    rates[k] = self._rate(*knots[k], segment(times[i]))
             thetas = np.array([knots[k][1] for k in near], float)
             return Interpolant(times[near], thetas, np.array([rates[k] for k in near]))(t)[0].astype(knots[i][1].dtype)
 
@@ -71,17 +71,16 @@ class Outputs:
         except IntegrationError:  # where the run itself has passed
             return theta
 
-    def _rate(self, theta: np.ndarray, begin: float) -> np.ndarray:
-        """θ̇ at θ, driven by the points of the time `begin`."""
+    def _rate(self, t: float, theta: np.ndarray, segment: int) -> np.ndarray:
+        """θ̇ at (t, θ), with the points of `segment`."""
         self.evaluations += 1
         backend = self.f.rhs.backend
-        return np.asarray(backend.to_numpy(self.f.at(begin, backend.asarray(theta)).velocity), float)
+        return np.asarray(backend.to_numpy(self.f.at(t, backend.asarray(theta), segment).velocity), float)
 
     def _size(self, delta: np.ndarray, theta: np.ndarray, t: float) -> float:
         """The size of a displacement in units of the tolerance; NaN where it is not finite."""
         rhs = self.f.rhs
-        return float(self._measure(rhs.backend.asarray(delta), rhs.backend.asarray(theta),
-                                   *rhs.points_of(rhs.flow.points.segment(t))))  # fmt: skip
+        return float(self._measure(rhs.backend.asarray(delta), rhs.backend.asarray(theta), rhs.drive(t)))
 
     def _stepped(self, t: float, knot: Knot, step: float) -> np.ndarray:
         """θ at t by steps of the method from a knot."""

@@ -178,7 +178,7 @@ class Run:
         output = bool(self._found)
         readings = self._settle()
         if not readings:
-            readings = [(state.time, self.held_out(state.theta, self.held_out.segment(state.time)))]
+            readings = [(state.time, self.held_out(state.time, state.theta))]
         parted = any([self.watch(time, reading) for time, reading in readings])
         if parted and self.schedule is not None and state.time < self.times[-1]:
             self.schedule.begins.append(state.time)

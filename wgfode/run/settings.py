@@ -11,6 +11,7 @@ import difflib
 import functools
 import importlib.util
 import inspect
+import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
@@ -107,6 +108,15 @@ def own_attributes(name: str, value: Any) -> dict[str, Any]:
 TIMES = Kind(None, lambda times: " ".join(map(repr, times)), lambda text: tuple(map(float, str(text).split())))
 DEVICE = Kind(str, lambda device: device if isinstance(device, str) else None, str)
 PLACE = Kind(Path, str, str)
+TREE = Kind(None, lambda args: as_json(args), json.loads)
+
+
+def as_json(args: Any) -> str | None:
+    """A tree of numbers and arrays as text, or None where JSON cannot hold it."""
+    try:
+        return json.dumps(args, default=lambda leaf: leaf.tolist())
+    except (TypeError, ValueError, AttributeError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,12 @@ class Settings:
     times: tuple[float, ...] = option(
         MISSING, "the output times, increasing, >= 0", TIMES, output_times,
         fingerprint=True, attribute="output_times", command=None,
+    )  # fmt: skip
+    args: Any = option(
+        None,
+        "physical parameters, given to the functions of the flow that name `args`: any tree (dictionary, list) of "
+        "numbers and arrays",
+        TREE, anything, command=None,
     )  # fmt: skip
     integrator: str = option(
         None, f"who steps in time: {', '.join(INTEGRATORS)}; by default the first that is installed",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..drive import Drive
 from ..rhs import RightHandSide
 from .esdirk import ITERATIONS, PATIENCE, ImplicitStep
 from .integrator import CHUNK, UNSOLVED, VANISHED, Failure
@@ -23,7 +24,7 @@ SAFETY, SMALLEST, LARGEST = 0.9, 0.2, 10.0
 
 
 def scaled(rhs: RightHandSide, error_norm: str, rtol: float, atol: float) -> Callable:
-    """`measure(δθ, θ, z, weights)`: the size of a displacement of the parameters in units of the tolerance.
+    """`measure(δθ, θ, drive)`: the size of a displacement of the parameters in units of the tolerance.
 
     "parameters": the root mean square of δθ / (atol + rtol |θ|). "metric": how far it moves the mass,
     (E|Jδθ|²)^½ against atol s + rtol (E|T − ET|²)^½, s the spread of the reference, which does not see directions that
@@ -31,11 +32,12 @@ def scaled(rhs: RightHandSide, error_norm: str, rtol: float, atol: float) -> Cal
     """
     xp = rhs.backend.xp
 
-    def parameters(delta: Array, theta: Array, z: Array, weights: Array) -> Array:
+    def parameters(delta: Array, theta: Array, drive: Drive) -> Array:
         return xp.sqrt(xp.mean((delta / (atol + rtol * xp.abs(theta))) ** 2))
 
-    def metric(delta: Array, theta: Array, z: Array, weights: Array) -> Array:
-        x, moved = rhs.backend.jvp(lambda p: rhs.flow.transport(p, z), theta, delta)
+    def metric(delta: Array, theta: Array, drive: Drive) -> Array:
+        x, moved = rhs.backend.jvp(lambda p: rhs.flow.transport(p, drive.z), theta, delta)
+        weights = drive.weights
         spread = xp.sqrt(weights @ xp.sum((x - weights @ x) ** 2, axis=1))
         return xp.sqrt(weights @ xp.sum(moved**2, axis=1)) / (atol * rhs.flow.frame.scale + rtol * spread)
 
@@ -52,9 +54,9 @@ class Stepper:
         one_step = ImplicitStep(StageEquation(rhs, linear), self.tableau, iterations)
         measure = scaled(rhs, method.error_norm, method.rtol, method.atol)
 
-        def step(theta: Array, k: Array, h: Array, z: Array, weights: Array) -> tuple:
-            made = one_step(theta, k, h, z, weights, lambda delta: measure(delta, theta, z, weights))
-            size = measure(made.error, theta, z, weights)
+        def step(theta: Array, k: Array, h: Array, drive: Drive) -> tuple:
+            made = one_step(theta, k, h, drive, lambda delta: measure(delta, theta, drive))
+            size = measure(made.error, theta, drive)
             return made.theta, made.velocity, size, made.converged, made.evaluations, made.products
 
         compile_ = rhs.backend.compile
@@ -75,9 +77,9 @@ class Stepper:
         self.struggling = max(self.struggling - 1, 0)
         return True, min(max(factor, SMALLEST), 1.3 if self.struggling else LARGEST)
 
-    def first(self, theta: Array, k: Array, span: float, points: tuple[Array, Array]) -> float:
+    def first(self, theta: Array, k: Array, span: float, drive: Drive) -> float:
         """A first h: so small that an explicit Euler step stays within the tolerance's reach (§II.4 of the book)."""
-        size = float(self.measure(k, theta, *points))
+        size = float(self.measure(k, theta, drive))
         # h |f| is a hundred times the tolerance: small against every scale of f, and the controller grows it
         return min(span, 100.0 ** (1 / self.tableau.error_order) / size if size > 0 else span)
 
@@ -92,16 +94,16 @@ class ImplicitSteps:
 
     def advance(self, state: State, stop: float, limit: int) -> tuple[State, Failure | None]:
         rhs, stepper, as_ = self.rhs, self.stepper, self.rhs.backend.asarray
-        points = rhs.points_of(rhs.flow.points.segment(state.time))
+        drive = rhs.drive(state.time)
         theta, stepper.struggling = as_(state.theta), 0
-        k = stepper.start(theta, *points)
-        h = self._first(state, theta, k, stop - state.time, points)
+        k = stepper.start(theta, drive)
+        h = self._first(state, theta, k, stop - state.time, drive)
         knots: list[tuple[float, np.ndarray]] = []
         state = replace(state, evaluations=state.evaluations + 1, knots=())
         for _ in range(limit):
             left = stop - state.time
             used = left if h > left * (1 - 1e-12) else h
-            new, k_new, size, converged, evaluations, _ = stepper.step(theta, k, as_(used), *points)
+            new, k_new, size, converged, evaluations, _ = stepper.step(theta, k, as_(used), drive.when(as_(state.time)))
             state = replace(state, evaluations=state.evaluations + int(evaluations))
             good, factor = stepper.judge(float(size) if bool(converged) else np.inf)
             if not good:
@@ -122,7 +124,7 @@ class ImplicitSteps:
                 break
         return replace(state, knots=tuple(knots[:-1])), None
 
-    def _first(self, state: State, theta: Array, k: Array, span: float, points: tuple[Array, Array]) -> float:
+    def _first(self, state: State, theta: Array, k: Array, span: float, drive: Drive) -> float:
         if self.method.step_size is not None:
             return span / self.method.count(span)
-        return state.step or self.stepper.first(theta, k, span, points)
+        return state.step or self.stepper.first(theta, k, span, drive)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import unpack
+from ..drive import Drive
 from ..errors import IntegrationError, Reason
 from ..rhs import RightHandSide
 from ..tangent import Tangent
@@ -72,11 +73,12 @@ class BilevelStep:
         self._descend, self._force = backend.compile(self.descend), backend.compile(self.force)
 
     def descend(
-        self, theta: Array, span: Array, scale: Array, eta: Array, phi: Array, count: Array, z: Array, weights: Array
+        self, theta: Array, span: Array, scale: Array, eta: Array, phi: Array, count: Array, drive: Drive
     ) -> tuple[Array, Array, Array]:
         """`count` outer descents: η, ψ's parameters, and E|∇ψ|²/E|T_θ − T_θk|² at the end; `span` = hs, `scale` = s."""
         rhs, adam, xp = self.rhs, self.adam, self.rhs.backend.xp
         backend, flow = rhs.backend, rhs.flow
+        z, weights = drive.z, drive.weights
         x = flow.transport(theta, z)
 
         def displacement(velocity: Array) -> Array:
@@ -89,7 +91,7 @@ class BilevelStep:
             """Half the gradient in η, over h: s E[Jᵀ∇ψ] + ∇F(θ)."""
             new = theta + span * velocity
             push = weights[:, None] * self.network.gradient(xp, phi, x)
-            return scale * Tangent(backend, flow.transport, new, z).adjoint(push) + self.force(new, new, z, weights)
+            return scale * Tangent(backend, flow.transport, new, z).adjoint(push) + self.force(new, new, drive)
 
         def one(state: tuple) -> tuple:
             index, velocity, psi = state
@@ -109,20 +111,20 @@ class BilevelStep:
         return eta, phi, learnt / size
 
     def __call__(
-        self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array], memory: np.ndarray | None = None
+        self, theta: np.ndarray, h: float, t: float, drive: Drive, memory: np.ndarray | None = None
     ) -> tuple[np.ndarray, int, np.ndarray | None]:
         as_, to_numpy = self.rhs.backend.asarray, self.rhs.backend.to_numpy
         begin = as_(theta)
         if memory is None:
             count, velocity, psi = FIRST, np.zeros_like(theta), self.network.start
-            scale = rms(to_numpy(self._force(begin, begin, *points)))
+            scale = rms(to_numpy(self._force(begin, begin, drive)))
         else:
             count, (velocity, psi) = OUTER, np.split(memory, [self.rhs.flow.size])
             scale = rms(velocity)
         if scale == 0:  # an equilibrium
             return theta, 1, memory
         eta, phi, share = self._descend(
-            begin, as_(h * scale), as_(scale), as_(velocity / scale), as_(psi), as_(float(count)), *points
+            begin, as_(h * scale), as_(scale), as_(velocity / scale), as_(psi), as_(float(count)), drive
         )
         velocity = scale * to_numpy(eta)
         if not np.isfinite(velocity).all():

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..drive import Drive
 from ..solvers.gcr import Space, empty_space, gcr
 from ..solvers.iterative import norm
 from .stage import StageEquation
@@ -60,28 +61,28 @@ class ImplicitStep:
     iterations: int = ITERATIONS
     """Most Newton iterations of a stage. Where h cannot be made smaller (fixed steps), let it be large."""
 
-    def start(self, theta: Array, z: Array, weights: Array) -> Array:
-        """k₁ = f(θ), (m,), where no earlier step has left it."""
-        return self.equation.at(theta, z, weights).velocity
+    def start(self, theta: Array, drive: Drive) -> Array:
+        """k₁ = f(t, θ), (m,), where no earlier step has left it."""
+        return self.equation.at(theta, drive).velocity
 
     def __call__(
         self,
         theta: Array,
         velocity: Array,
         h: Array,
-        z: Array,
-        weights: Array,
+        drive: Drive,
         measure: Callable[[Array], Array],
     ) -> Step:
-        """One step from θ (m,) with k₁ = `velocity`.
+        """One step from θ (m,) with k₁ = `velocity`, at the time of `drive`.
 
         `measure` gives the size of a displacement δθ (m,) in units of the tolerance.
         """
         backend, tableau = self.equation.rhs.backend, self.tableau
         xp = backend.xp
         lower, error = backend.asarray(tableau.lower), backend.asarray([*tableau.error])
+        nodes = drive.t + h * backend.asarray(tableau.nodes)
         gh = tableau.gamma * h
-        here = self.equation.at(theta, z, weights)
+        here = self.equation.at(theta, drive)
         solve = self._linear_solver(here, velocity, gh)
         count = backend.asarray([float(i) for i in range(tableau.stages)])
         zero, one = 0 * h, 0 * h + 1
@@ -90,7 +91,7 @@ class ImplicitStep:
             i, K, k, space, _, evaluations = state[0], state[1], state[2], Space(*state[3:6]), state[6], state[7]
             now = backend.xp.where(count == i, xp.ones_like(count), xp.zeros_like(count))
             base = theta + h * ((now @ lower) @ K)
-            k, space, converged, used = self._newton(here, base, k, gh, space, solve, measure)
+            k, space, converged, used = self._newton(here, now @ nodes, base, k, gh, space, solve, measure)
             K = xp.where((count == i)[:, None], k[None], K)
             return i + 1, K, k, *space, converged, evaluations + used
 
@@ -128,9 +129,9 @@ class ImplicitStep:
         return solve
 
     def _newton(
-        self, here: Any, base: Array, k: Array, gh: Array, space: Space, solve: Callable, measure: Callable
+        self, here: Any, t: Array, base: Array, k: Array, gh: Array, space: Space, solve: Callable, measure: Callable
     ) -> tuple[Array, Space, Array, Array]:
-        """(k, space, 1 if converged else 0, residuals evaluated) of k = f(base + γhk), from a first guess."""
+        """(k, space, 1 if converged else 0, residuals evaluated) of k = f(t, base + γhk), from a first guess."""
         backend = here.rhs.backend
         xp = backend.xp
         unit = float(xp.finfo(k.dtype).eps)
@@ -139,7 +140,7 @@ class ImplicitStep:
 
         def iterate(state: tuple) -> tuple:
             k, previous, used, _ = state[:4]
-            delta, grown = solve(self.equation.defect(here, base + gh * k, k), Space(*state[4:]))
+            delta, grown = solve(self.equation.defect(here, t, base + gh * k, k), Space(*state[4:]))
             k = k - delta
             size = measure(gh * delta)
             known = used > 0

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..drive import Drive
 from ..errors import IntegrationError
 from ..rhs import RightHandSide
 from .integrator import Failure
@@ -17,13 +18,14 @@ Array = Any
 
 
 class Scheme(Protocol):
-    """One step: (θ_k, h, t, (z, weights), memory) ↦ (θ_{k+1}, gradient evaluations, memory of the next step).
+    """One step: (θ_k, h, t, drive, memory) ↦ (θ_{k+1}, gradient evaluations, memory of the next step).
 
+    `drive` is that of the step's end, t + h, with the points of its beginning: schemes take ∇F at θ_{k+1}.
     Raises `IntegrationError` where the step fails.
     """
 
     def __call__(
-        self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array], memory: np.ndarray | None
+        self, theta: np.ndarray, h: float, t: float, drive: Drive, memory: np.ndarray | None
     ) -> tuple[np.ndarray, int, np.ndarray | None]: ...
 
 
@@ -40,9 +42,9 @@ class EqualSteps:
         span = stop - state.time
         count = self.method.count(span)
         h = span / count
-        points = self.rhs.points_of(self.rhs.flow.points.segment(state.time))
+        drive = self.rhs.drive(state.time + h, self.rhs.flow.points.segment(state.time))
         try:
-            theta, evaluations, memory = self.scheme(state.theta, h, state.time, points, state.memory)
+            theta, evaluations, memory = self.scheme(state.theta, h, state.time, drive, state.memory)
         except IntegrationError as error:
             return state, Failure(error.reason, error.words)
         return State(

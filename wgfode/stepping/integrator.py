@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..drive import Drive
 from ..errors import IntegrationError, Reason
 from ..rhs import Evaluation, RightHandSide
 from .state import State
@@ -28,10 +29,10 @@ class BoundFlow(Protocol):
     def initial(self) -> Array:
         """The starting parameters, (m,)."""
 
-    def at(self, t: float, theta: Array) -> Evaluation:
-        """The right-hand side at θ (m,), driven by the points of time t."""
+    def at(self, t: float, theta: Array, segment: int | None = None) -> Evaluation:
+        """The right-hand side at θ (m,) and time t, by default with the points of the segment that holds t."""
 
-    def diagnose(self, theta: Array, z: Array, weights: Array, z_out: Array, weights_out: Array) -> dict[str, Array]:
+    def diagnose(self, theta: Array, drive: Drive, held_out: Drive) -> dict[str, Array]:
         """`RightHandSide.diagnose`."""
 
     def moved(self, theta: Array, z: Array, direction: Array) -> Array:

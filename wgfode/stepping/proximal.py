@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
+from ..drive import Drive
 from ..errors import IntegrationError, Reason
 from ..rhs import RightHandSide
 from ..tangent import Tangent
@@ -43,29 +44,29 @@ class ProximalStep:
         compile_ = rhs.backend.compile
         self._gradient = compile_(self.gradient)
         self._curvature = compile_(
-            lambda theta, v, begin, *points: rhs.backend.jvp(lambda p: self.gradient(p, begin, *points), theta, v)[1]
+            lambda theta, v, begin, drive: rhs.backend.jvp(lambda p: self.gradient(p, begin, drive), theta, v)[1]
         )
         self._start = compile_(self.start)
         self._solve = compile_(
-            lambda theta, v, z, weights: rhs.inverse(rhs.solver.init(rhs.problem(theta, z, weights), rhs.tolerance), v)
+            lambda theta, v, drive: rhs.inverse(rhs.solver.init(rhs.problem(theta, drive), rhs.tolerance), v)
         )
 
-    def gradient(self, theta: Array, begin: Array, z: Array, weights: Array) -> Array:
+    def gradient(self, theta: Array, begin: Array, drive: Drive) -> Array:
         """∇F at θ, (m,): E[J(`begin`)ᵀg_θ], or the gradient of the sampled energy with estimator="energy"."""
         rhs = self.rhs
         if rhs.flow.estimator == "energy":
-            return rhs.backend.grad(lambda parameters: rhs.energy(parameters, z, weights))(theta)
-        g = rhs.driving_force(rhs.pushed(theta, z, weights))
-        return Tangent(rhs.backend, rhs.flow.transport, begin, z).adjoint(weights[:, None] * g)
+            return rhs.backend.grad(lambda parameters: rhs.energy(parameters, drive))(theta)
+        g = rhs.driving_force(rhs.pushed(theta, drive))
+        return Tangent(rhs.backend, rhs.flow.transport, begin, drive.z).adjoint(drive.weights[:, None] * g)
 
-    def start(self, theta: Array, z: Array, weights: Array) -> tuple[Array, Array]:
+    def start(self, theta: Array, drive: Drive) -> tuple[Array, Array]:
         """The metric's right-hand side at θ_k, (m,), and G(θ_k)†, (m, m) (empty with an iterative solver).
 
         Where the dictionary does not hold g, that right-hand side is ∇F less what is lost in projecting g; the
         loss is kept as it is at θ_k, which leaves the scheme's order.
         """
         rhs = self.rhs
-        problem = rhs.problem(theta, z, weights)
+        problem = rhs.problem(theta, drive)
         if not self.direct:
             return problem.rhs * rhs.sizes, problem.rhs[:0]
         state = rhs.solver.init(problem, rhs.tolerance)
@@ -74,20 +75,20 @@ class ProximalStep:
         return problem.rhs * rhs.sizes, inverse
 
     def __call__(
-        self, theta: np.ndarray, h: float, t: float, points: tuple[Array, Array], memory: np.ndarray | None = None
+        self, theta: np.ndarray, h: float, t: float, drive: Drive, memory: np.ndarray | None = None
     ) -> tuple[np.ndarray, int, None]:
         as_, to_numpy = self.rhs.backend.asarray, self.rhs.backend.to_numpy
         begin = as_(theta)
-        force, inverse = (to_numpy(part) for part in self._start(begin, *points))
-        lost = force - to_numpy(self._gradient(begin, begin, *points))
+        force, inverse = (to_numpy(part) for part in self._start(begin, drive))
+        lost = force - to_numpy(self._gradient(begin, begin, drive))
         evaluations = 2
 
         def precondition(v: np.ndarray) -> np.ndarray:
-            return inverse @ v if self.direct else to_numpy(self._solve(begin, as_(v), *points))
+            return inverse @ v if self.direct else to_numpy(self._solve(begin, as_(v), drive))
 
         def residual(new: np.ndarray) -> np.ndarray:
             """θ − θ_k + h G†∇F(θ)."""
-            return new - theta + h * precondition(to_numpy(self._gradient(as_(new), begin, *points)) + lost)
+            return new - theta + h * precondition(to_numpy(self._gradient(as_(new), begin, drive)) + lost)
 
         new, defect = theta, h * precondition(force)
         scale = float(np.linalg.norm(defect))
@@ -101,7 +102,7 @@ class ProximalStep:
             def linear(v: np.ndarray, here: Array = here) -> np.ndarray:
                 nonlocal products
                 products += 1
-                return v + h * precondition(to_numpy(self._curvature(here, as_(v), begin, *points)))
+                return v + h * precondition(to_numpy(self._curvature(here, as_(v), begin, drive)))
 
             operator = LinearOperator((len(theta),) * 2, matvec=linear, dtype=np.float64)  # type: ignore[call-arg]
             move, _ = gmres(operator, -defect, rtol=KRYLOV_TOLERANCE, restart=KRYLOV_STEPS, maxiter=1)

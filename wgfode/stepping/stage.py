@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from ..derivative import Linearization
+from ..drive import Drive
 from ..errors import InputError, choice
 from ..rhs import RightHandSide
 
@@ -60,13 +61,13 @@ class StageEquation:
         """Search directions to keep; 1 where M is factorised."""
         return 1 if self.dense else min(SPACE, self.rhs.flow.size)
 
-    def at(self, theta: Array, z: Array, weights: Array) -> Linearization:
+    def at(self, theta: Array, drive: Drive) -> Linearization:
         """The metric and the energy at θ (m,): what the linearisation at θ is made of."""
-        return Linearization(self.rhs, theta, z, weights)
+        return Linearization(self.rhs, theta, drive)
 
-    def defect(self, here: Linearization, theta: Array, k: Array) -> Array:
-        """k − f(θ), (m,): what is to vanish."""
-        solver, problem = self.rhs.solver, self.rhs.problem(theta, here.z, here.weights)
+    def defect(self, here: Linearization, t: Array, theta: Array, k: Array) -> Array:
+        """k − f(t, θ), (m,): what is to vanish."""
+        solver, problem = self.rhs.solver, self.rhs.problem(theta, here.drive.when(t))
         state, sizes = solver.init(problem, self.rhs.tolerance, near=here.state), self.rhs.sizes
         return k + solver.solve(state, start=-k * sizes).xi / sizes
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..derivative import Linearization
+from ..drive import Drive
 from ..rhs import RightHandSide
 from .methods import EXPLICIT
 from .stage import DENSE
@@ -32,12 +33,14 @@ class SpectralRadius:
     """ρ(Df(θ)) by power iteration with one `jvp` an iteration, each call from the last one's direction."""
 
     def __init__(self, rhs: RightHandSide):
-        rhs = self.rhs = RightHandSide(replace(rhs.flow, solver=rhs.solver.loosened(ROUGH)), rhs.backend, ROUGH)
+        rhs = self.rhs = RightHandSide(
+            replace(rhs.flow, solver=rhs.solver.loosened(ROUGH)), rhs.backend, ROUGH, rhs.args
+        )
         self.forget()
         xp, loop = rhs.backend.xp, rhs.backend.while_loop
 
-        def estimate(theta: Array, v: Array, count: Array, z: Array, weights: Array) -> tuple[Array, Array]:
-            here = Linearization(rhs, theta, z, weights)
+        def estimate(theta: Array, v: Array, count: Array, drive: Drive) -> tuple[Array, Array]:
+            here = Linearization(rhs, theta, drive)
             _ = here.velocity  # once, outside of the loop
 
             def step(state: tuple) -> tuple:
@@ -59,10 +62,9 @@ class SpectralRadius:
         self.iterations = ITERATIONS
 
     def __call__(self, t: float, theta: np.ndarray) -> float:
-        """ρ at θ (m,), with the points that drive the flow at time t; NaN where it cannot be computed."""
+        """ρ at θ (m,), driven as at time t; NaN where it cannot be computed."""
         as_, rhs = self.rhs.backend.asarray, self.rhs
-        points = rhs.points_of(rhs.flow.points.segment(t))
-        v, size = self._estimate(as_(theta), as_(self.direction), as_(float(self.iterations)), *points)
+        v, size = self._estimate(as_(theta), as_(self.direction), as_(float(self.iterations)), rhs.drive(t))
         direction = rhs.backend.to_numpy(v)
         if np.isfinite(direction).all():
             self.direction, self.iterations = direction, AGAIN

@@ -17,7 +17,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Tableau:
-    """k₁ = f(θ), and for i > 1: kᵢ = f(θ + h Σ_{j<i} aᵢⱼ kⱼ + γ h kᵢ); the last row is also the weights."""
+    """k₁ = f(t, θ), and for i > 1: kᵢ = f(t + cᵢh, θ + h Σ_{j<i} aᵢⱼ kⱼ + γ h kᵢ); the last row is also the weights.
+
+    cᵢ = Σ_{j<i} aᵢⱼ + γ.
+    """
 
     order: int
     """Of the method that the step advances with."""
@@ -40,6 +43,11 @@ class Tableau:
         for i, row in enumerate(self.rows, start=1):
             full[i, :i] = row
         return full
+
+    @cached_property
+    def nodes(self) -> np.ndarray:
+        """cᵢ, (stages,)."""
+        return self.lower.sum(axis=1) + np.append(0.0, np.full(self.stages - 1, self.gamma))
 
 
 def _embedded(order: int, gamma: float, *rows: tuple[float, ...]) -> Tableau:

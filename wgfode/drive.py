@@ -1,0 +1,31 @@
+"""What drives the parameters at a time."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Array = Any
+
+
+class Drive(NamedTuple):
+    """What θ̇ depends on beside θ: the points that expectations are taken at, the time, and physical parameters.
+
+    A pytree of arrays, so that it travels through compiled functions as one argument.
+    """
+
+    z: Array
+    """Points of the reference, (N, d)."""
+    weights: Array
+    """Their weights, (N,), which sum to one."""
+    t: Array = 0.0
+    """The time, 0-dim, for functions that name `t`."""
+    args: Any = None
+    """What functions that name `args` are given: any tree of arrays."""
+
+    def on(self, z: Array, weights: Array) -> Drive:
+        """The same at other points z (N, d) with weights (N,)."""
+        return self._replace(z=z, weights=weights)
+
+    def when(self, t: Array) -> Drive:
+        """The same at another time, 0-dim."""
+        return self._replace(t=t)
