@@ -65,7 +65,7 @@ class LinearDrift(Normal):
         from there by doubling: that matrix holds e^(+Bᵀt) too, which over a long time would take all digits.
         """
         d, B = self.dim, self.matrix
-        doublings = max(0, int(np.ceil(np.log2(max(np.linalg.norm(B, 2) * t, 1.0)))))
+        doublings = max(0, int(np.ceil(np.log2(max(float(np.linalg.norm(B, 2)) * t, 1.0)))))
         block = expm(np.block([[-B, 2 * self.diffusion], [np.zeros((d, d)), B.T]]) * (t / 2**doublings))
         decay = block[:d, :d]
         noise = block[:d, d:] @ decay.T

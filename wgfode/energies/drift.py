@@ -26,7 +26,7 @@ class Drift(Term):
     at the rate λ, and λ serves the certificate as a convexity does; for b = −∇V it is that of V.
     """
 
-    b: Callable[[Array], Array]
+    b: Callable[..., Array]
     monotonicity: float | None = None
     name = "drift"
     has_energy = False
