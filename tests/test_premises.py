@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -306,3 +307,14 @@ def test_the_code_in_the_documentation_runs() -> None:
     from wgfode.adapters.diffrax import right_hand_side as in_jax
 
     in_jax(flow(wgf.Potential(scope["tabulated"])))
+
+
+def test_the_code_of_general_flows_runs() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "general-flows.md").read_text()
+    scope: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.S):
+        exec(block, scope)
+    assert scope["flow"].energy.modulus == 1.0
+    assert scope["b"].shape == (100, 10)
+    for name in ("torchdiffeq", "diffrax"):
+        importlib.import_module(f"wgfode.adapters.{name}").right_hand_side(scope["flow"])

@@ -7,7 +7,17 @@
 from importlib import metadata as _metadata
 
 from . import maps, potentials, problems
-from .energies import Energy, Entropy, Interaction, InternalEnergy, PorousMedium, Potential, coefficient
+from .energies import (
+    Diffusion,
+    Drift,
+    Energy,
+    Entropy,
+    Interaction,
+    InternalEnergy,
+    PorousMedium,
+    Potential,
+    coefficient,
+)
 from .errors import InputError, IntegrationError, MissingDependencyError, WgfodeError
 from .flow import GradientFlow
 from .metrics.relaxed import Relaxed
@@ -28,6 +38,8 @@ __all__ = [
     "CheckpointError",
     "Cholesky",
     "Custom",
+    "Diffusion",
+    "Drift",
     "Eigh",
     "Energy",
     "Entropy",

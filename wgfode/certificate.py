@@ -7,11 +7,12 @@ For an energy that is λ-convex along Wasserstein geodesics, and a flow whose ve
 
 (S. Liu, W. Li, H. Zha & H. Zhou, "Neural parametric Fokker–Planck equations", SIAM J. Numer. Anal. 60 (2022)
 1385–1449; the general case is Grönwall's lemma in the Wasserstein space, L. Ambrosio, N. Gigli & G. Savaré,
-*Gradient Flows*, ch. 11). It holds for every smooth path θ(t), whatever made it, with ξ = −θ̇ the slope of that
-path. The path taken is one through the computed θ, so the errors of the map, of finitely many driving points, of the
-linear solver and of the integrator in time are all inside, and none of them is estimated. What the bound does not
-contain is the sampling error of δ, whose standard error is carried along. The error of its integral in time is
-estimated and added.
+*Gradient Flows*, ch. 11). With a drift b in place of a gradient λ is its monotonicity, (b(x)−b(y))·(x−y) ≤ −λ|x−y|²:
+two solutions driven by the same noise contract at that rate, whatever the constant diffusion matrix. The bound holds
+for every smooth path θ(t), whatever made it, with ξ = −θ̇ the slope of that path. The path taken is one through the
+computed θ, so the errors of the map, of finitely many driving points, of the linear solver and of the integrator in
+time are all inside, and none of them is estimated. What the bound does not contain is the sampling error of δ, whose
+standard error is carried along. The error of its integral in time is estimated and added.
 """
 
 from __future__ import annotations
@@ -167,7 +168,8 @@ def absent(energy: Energy) -> str | None:
                if term.modulus_times(coefficient) is None]  # fmt: skip
     return (
         f"no λ of displacement convexity is known for {', '.join(unknown)}: give Potential(V, convexity=λ), λ the "
-        "least eigenvalue of V's Hessian anywhere (wgfode.certificate.quadratic_convexity finds it for a quadratic V)"
+        "least eigenvalue of V's Hessian anywhere (wgfode.certificate.quadratic_convexity finds it for a quadratic V), "
+        "or Drift(b, monotonicity=λ), with (b(x)−b(y))·(x−y) <= −λ|x−y|²"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class Trial:
     args: Any = None
     """What functions that name `t` and `args` are tried with; without `args`, those that name them wait."""
     _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0), compare=False, repr=False)
+    _vectors: bool = False
+    """Whether the function on trial gives a vector (d,) a point, and no number."""
 
     def can(self, given: Given) -> bool:
         """Whether all is known that a function of the user's asks for."""
@@ -62,6 +64,20 @@ class Trial:
             self._slopes(name, f, x, found)
         return found
 
+    def velocity(self, name: str, f: Function, x: np.ndarray) -> np.ndarray | None:
+        """As `function`, of an f that maps points (N, d) to (N, d).
+
+        f itself drives the flow, and its derivatives only serve implicit steps: they must exist, and jumps are allowed.
+        """
+        trial = replace(self, _vectors=True)
+        found = trial.values(name, f, x)
+        if found is None:
+            return None
+        trial._by_itself(name, f, x, found)
+        if self.backend is not None:
+            trial._gradient(name, f, x)
+        return found
+
     def values(self, name: str, f: Function, x: np.ndarray) -> np.ndarray | None:
         """f(x) as numpy (N,), float64, checked as by `function` but for gradients and mixed points."""
         there = x if self.backend is None else self.backend.asarray(x)
@@ -79,23 +95,23 @@ class Trial:
         self._is_real_array(name, f, x, there, value)
         found = np.asarray(value if self.backend is None else self.backend.to_numpy(value), dtype=float)
         if not np.isfinite(found).all():
-            worst = int(np.argmin(np.isfinite(found)))
+            worst = int(np.argmin(np.isfinite(found).reshape(len(x), -1).all(axis=1)))
             raise InputError(
                 f"{name} must be finite on the reference's points, but {name}({shown(x[worst])}) = {found[worst]}"
             )
         return found
 
     def _is_real_array(self, name: str, f: Function, x: np.ndarray, there: Array, value: Any) -> None:
-        """Raise `InputError` where f(x) is no array of the points' framework and precision, of shape (N,)."""
+        """Raise `InputError` where f(x) is no array of the points' framework, precision and number."""
         if traced(value):
             raise InputError(
                 f"{name} holds {kind(value)}: the run would cut its derivative off without a word. Physical parameters "
                 f"go through args=, def {name}(x, args); or use {name} with numbers that require no grad (for a "
                 "module, module.requires_grad_(False))"
             )
-        shape = "(N, d) to (N,)" if x.ndim == 2 else "(N,) to (N,), elementwise"
+        shape = f"(N, d) to {'(N, d)' if self._vectors else '(N,)'}" if x.ndim == 2 else "(N,) to (N,), elementwise"
         found = getattr(value, "shape", None)
-        if found is None or tuple(found) != x.shape[:1]:
+        if found is None or tuple(found) != self._shape(x):
             gave = f"shape {tuple(found)}" if found is not None else kind(value)
             raise InputError(f"{name} must map {shape}: on {self._arrays(x)} it gave {gave}. {self._cure(name, f, x)}")
         if not same_framework(value, there):
@@ -121,7 +137,7 @@ class Trial:
         again = self.values(name, f, np.concatenate([x[:half], x[: len(x) - half]]))
         if again is None:
             return
-        gap = np.abs(again[:half] - found[:half])
+        gap = np.abs(again[:half] - found[:half]).reshape(half, -1).max(axis=1)
         if gap.max() > 1e3 * self._eps * (np.abs(found).max() + np.abs(again).max()):
             raise InputError(
                 f"{name} must act on each point by itself and give the same number each time, but beside other points "
@@ -181,6 +197,10 @@ class Trial:
             )
         return found
 
+    def _shape(self, x: np.ndarray) -> tuple[int, ...]:
+        """The shape that f(x) must have."""
+        return x.shape if self._vectors else x.shape[:1]
+
     @property
     def _eps(self) -> float:
         return float(np.finfo("float64" if self.backend is None else self.backend.dtype).eps)
@@ -199,11 +219,12 @@ class Trial:
             except Exception:  # it only looks for words
                 return None
 
-        backend, whole = self.backend, x.shape[:1]
+        backend, whole = self.backend, self._shape(x)
         there = x if backend is None else backend.asarray(x)
         library = {"torch": "torch.func.vmap", "jax": "jax.vmap"}.get("" if backend is None else backend.name, "vmap")
-        if shape_of(lambda: f(there)) != whole and x.ndim == 2 and shape_of(lambda: f(there[0])) == ():
-            return f"It takes a single point (d,): hand over {library}({name}), or sum over the last axis; {HOW}"
+        if shape_of(lambda: f(there)) != whole and x.ndim == 2 and shape_of(lambda: f(there[0])) == whole[1:]:
+            otherwise = "write it for rows" if self._vectors else "sum over the last axis"
+            return f"It takes a single point (d,): hand over {library}({name}), or {otherwise}; {HOW}"
         if backend is not None:
             other = "float32" if backend.dtype == "float64" else "float64"
             if (

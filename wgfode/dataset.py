@@ -22,7 +22,7 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "log_density": (("time", "point"), "log density of the pushed reference at x", "1"),
     "mean": (("time", "component"), "mean", "1"),
     "covariance": (("time", "component", "component_"), "covariance", "1"),
-    "energy": (("time",), "energy F", "1"),
+    "energy": (("time",), "energy F, of the terms that have one", "1"),
     "energy_term": (("time", "term"), "terms of the energy, with their coefficients", "1"),
     "residual": (("time",), "squared velocity defect on held-out points", "1"),
     "residual_error": (("time",), "standard error of the residual", "1"),
@@ -82,8 +82,9 @@ def build(
         "x": x,
         "mean": mean,
         "covariance": np.einsum("n,tni,tnj->tij", weights, centred, centred),
-        "energy": np.array([row["energy_term"].sum() for row in rows]),
     }
+    if "energy_term" in rows[0]:
+        values["energy"] = np.array([row["energy_term"].sum() for row in rows])
     for name in SCHEMA:
         if name not in values and name in rows[0]:
             values[name] = np.stack([row[name] for row in rows])
@@ -105,9 +106,11 @@ def build(
             "component": ("component", np.arange(d), {"long_name": "space component"}),
             "component_": ("component_", np.arange(d), {"long_name": "space component, second index"}),
             "parameter": ("parameter", np.arange(flow.size), {"long_name": "index of the map parameter"}),
-            "term": ("term", [term.name for _, term in flow.energy.terms], {"long_name": "energy term"}),
         },
     )
+    if "energy" in dataset:
+        names = [term.name for _, term in flow.energy.with_energy]
+        dataset.coords["term"] = ("term", names, {"long_name": "energy term"})
     dataset.attrs = described(rhs)
     dataset.attrs["w2_bound_absent"] = "it is integrated along a run of wgfode.solve"
     dataset.attrs.update({name: value for name, value in attributes.items() if value is not None})
@@ -132,6 +135,8 @@ def described(rhs: RightHandSide) -> dict[str, Any]:
         "linear_tolerance": rhs.tolerance,
         "versions": versions(),
     }
+    if without := dict.fromkeys(term.name for _, term in flow.energy.terms if not term.has_energy):
+        known["without_energy"] = ", ".join(without)
     return {
         name: re.sub(" at 0x[0-9a-f]+", "", text) if isinstance(text, str) else text for name, text in known.items()
     }

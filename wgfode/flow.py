@@ -45,8 +45,9 @@ class GradientFlow:
 
     Raises `InputError`, naming the argument, for anything that does not fit together: dimensions,
     an entropy with a map or reference that has no density, or with a reference whose score is not that of its
-    samples (a jump; another law), a solver that the estimator cannot serve, potentials of the wrong shape or not
-    finite on sample points, an asymmetric W, a U that is not convex.
+    samples (a jump; another law), a term or a solver that the estimator cannot serve, potentials and drifts of the
+    wrong shape or not finite on sample points, a diffusion matrix of another size, an asymmetric W, a U that is not
+    convex.
     """
 
     map: Map
@@ -75,6 +76,11 @@ class GradientFlow:
                         f"energy {self.energy!r} needs the density of the pushed reference, and {name} "
                         f"{getattr(self, name)!r} has none"
                     )
+        if self.estimator == "energy" and (without := [t for _, t in self.energy.terms if not t.has_energy]):
+            raise InputError(
+                f"estimator='energy' is the gradient of the sampled energy, and {', '.join(map(repr, without))} has "
+                "none: use estimator='velocity'"
+            )
         if self.estimator == "energy" and self.solver.needs_target:
             raise InputError(
                 f"solver {self.solver!r} solves the least-squares problem of estimator='velocity'; with "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import like
-from .energies import Entropy, Interaction, PorousMedium, Potential
+from .energies import Diffusion, Drift, Entropy, Interaction, PorousMedium, Potential
 from .errors import choice
 from .flow import GradientFlow
 from .maps import Affine, Planar, Residual
@@ -67,6 +67,23 @@ def quadratic(A: np.ndarray, mu: np.ndarray) -> Potential:
     """The potential ½(x−μ)ᵀA(x−μ), A (d, d) symmetric, with its convexity (A's smallest eigenvalue)."""
     form = Quadratic(tuple(map(tuple, A.tolist())), tuple(mu.tolist()))
     return Potential(form, convexity=float(np.linalg.eigvalsh(A)[0]))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The velocity −B(x−μ), (N, d) → (N, d)."""
+
+    matrix: tuple[tuple[float, ...], ...]
+    centre: tuple[float, ...]
+
+    def __call__(self, x: Array) -> Array:
+        return -(x - like(self.centre, x)) @ like(self.matrix, x).T
+
+
+def linear(B: np.ndarray, mu: np.ndarray) -> Drift:
+    """The drift −B(x−μ), B (d, d), with its monotonicity (the smallest eigenvalue of B's symmetric part)."""
+    form = Linear(tuple(map(tuple, B.tolist())), tuple(mu.tolist()))
+    return Drift(form, monotonicity=float(np.linalg.eigvalsh((B + B.T) / 2)[0]))
 
 
 def double_well_potential(x: Array) -> Array:
@@ -183,6 +200,22 @@ def _double_well_1d() -> Problem:
     )  # fmt: skip
 
 
+def _kinetic_oscillator() -> Problem:
+    friction, temperature = 0.5, 1.0
+    flow = GradientFlow(
+        map=Affine(2),
+        energy=linear(np.array([[0.0, -1.0], [1.0, friction]]), np.zeros(2))
+        + Diffusion(np.diag([0.0, friction * temperature])),
+        reference=Gaussian([2.0, 0.0], np.diag([0.5, 0.1])),
+        points=Sobol(256, seed=0),
+    )
+    return Problem(
+        "kinetic-oscillator",
+        "Underdamped Langevin (q, p) in a harmonic well: a drift that is no gradient, noise on p alone; affine map",
+        flow, (0.0, 0.5, 1.0, 2.0, 4.0, 8.0), rtol=1e-9, atol=1e-11, exact_solution=EXACT + "linear_drift",
+    )  # fmt: skip
+
+
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     "ornstein-uhlenbeck-2d": _ornstein_uhlenbeck_2d,
     "double-well-1d": _double_well_1d,
@@ -190,6 +223,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "aggregation-ring": _aggregation_ring,
     "fokker-planck-10d": _fokker_planck_10d,
     "fokker-planck-30d": _fokker_planck_30d,
+    "kinetic-oscillator": _kinetic_oscillator,
 }
 
 

@@ -90,9 +90,9 @@ class RightHandSide:
                     density=flow.energy.needs_density, score=score)  # fmt: skip
 
     def energy(self, theta: Array, drive: Drive) -> Array:
-        """F(ρ_θ) sampled at the points, a scalar."""
+        """F(ρ_θ) sampled at the points, a scalar: of the terms that have an energy."""
         rho = self.pushed(theta, drive, score=False)
-        return sum(c * term.value(rho) for c, term in self.flow.energy.terms)
+        return sum(c * term.value(rho) for c, term in self.flow.energy.with_energy)
 
     def driving_force(self, rho: Pushed) -> Array:
         """g = ∇(δF/δρ) at the pushed points, (N, d)."""
@@ -168,7 +168,8 @@ class RightHandSide:
         diffusivities = [term.least_diffusivity(rho) for _, term in flow.energy.terms]
         if known := [value for value in diffusivities if value is not None]:
             report["least_diffusivity"] = xp.min(xp.stack(known))
-        report["energy_term"] = xp.stack([c * term.value(rho) for c, term in flow.energy.terms])
+        if flow.energy.with_energy:
+            report["energy_term"] = xp.stack([c * term.value(rho) for c, term in flow.energy.with_energy])
         return report
 
     def squared_defect(self, theta: Array, velocity: Array, drive: Drive) -> Array:

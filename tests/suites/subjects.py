@@ -47,6 +47,12 @@ def quartic(x: Array) -> Array:
     return (x**4).sum(-1) + x[..., 0] * x[..., -1]
 
 
+def whirl(x: Array) -> Array:
+    """A velocity that is no gradient, in any dimension."""
+    xp = array_namespace(x)
+    return xp.roll(x, 1, axis=-1) - xp.roll(x, -1, axis=-1) + xp.sin(x)
+
+
 def squared(rho: Array) -> Array:
     return rho**2
 
@@ -88,6 +94,8 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "PorousMedium": [{"m": 2}, {"m": 2.5}],
     "InternalEnergy": [{"function": squared}],
     "Internal": [],
+    "Drift": [{"b": whirl}, {"b": whirl, "monotonicity": -1.0}],
+    "Diffusion": [{"matrix": np.diag([0.5, 0.0])}, {"matrix": [[2.0, 0.3], [0.3, 0.1]]}],
     # solvers
     "Cholesky": [{}, {"shift": 0}],
     "Eigh": [{}, {"shift": 0}],

@@ -74,6 +74,13 @@ NAMED: dict[str, Callable[[], Case]] = {
         "fokker-planck-30d",
         [Limit("exact", "kl", 5e-3, since=0.3), Limit("exact", "variance_error", 1e-2)],
     ),
+    "kinetic-oscillator": lambda: named(
+        "kinetic-oscillator",
+        [
+            *(Limit("exact", figure, 1e-7) for figure in ("map_error", "mean_error", "covariance_error")),
+            Limit("exact", "l1", L1),
+        ],
+    ),
 }
 """The named problems; each case is made when it is asked for."""
 

@@ -1,11 +1,12 @@
 """Exact solutions, from closed forms or (in 1-D) by refinement.
 
-All have `dim`, `mean(t)`, `covariance(t)`, `density(t, x)`, `log_density(t, x)`, `energy(t)`,
-`sample(t, n, seed)` and `flow_map(t, z)`, the exact Lagrangian map; t is the flow time since the initial
+All have `dim`, `mean(t)`, `covariance(t)`, `density(t, x)`, `log_density(t, x)`, `sample(t, n, seed)`, `energy(t)`
+where the flow has an energy, and `flow_map(t, z)`, the exact Lagrangian map; t is the flow time since the initial
 condition (see `Solution`).
 """
 
 from .gaussian import OrnsteinUhlenbeck, QuadraticAttraction
+from .linear import LinearDrift, kinetic_oscillator
 from .marginal import Product, Quantile1D, double_well, separable_quartic
 from .ring import Ring
 from .rotated import Rotated
@@ -14,6 +15,7 @@ from .solution import Solution
 
 __all__ = [
     "Barenblatt",
+    "LinearDrift",
     "OrnsteinUhlenbeck",
     "PorousMediumHarmonic",
     "Product",
@@ -23,5 +25,6 @@ __all__ = [
     "Rotated",
     "Solution",
     "double_well",
+    "kinetic_oscillator",
     "separable_quartic",
 ]

@@ -1,4 +1,4 @@
-"""Solutions that stay Gaussian: Ornstein–Uhlenbeck, McKean–Vlasov, quadratic attraction."""
+"""Solutions that stay Gaussian: what they share, Ornstein–Uhlenbeck, McKean–Vlasov, quadratic attraction."""
 
 from __future__ import annotations
 
@@ -13,8 +13,47 @@ from ...errors import InputError, real, settle
 from .solution import Array, Solution, points, symmetric, time, vector
 
 
+class Normal(Solution):
+    """A solution that stays normal. A subclass gives `mean`, `covariance` and `_velocity`."""
+
+    mean0: Any
+    covariance0: Any
+
+    @property
+    def dim(self) -> int:  # type: ignore[override]
+        return len(self.mean0)
+
+    def _velocity(self, t: float) -> Array:
+        """∂v/∂x of the affine velocity field, (d, d)."""
+        raise NotImplementedError
+
+    def log_density(self, t: float, x: ArrayLike) -> Array:
+        factor = np.linalg.cholesky(self.covariance(t))
+        whitened = np.linalg.solve(factor, (self._points(x) - self.mean(t)).T)
+        return -0.5 * (whitened**2).sum(0) - np.log(np.diag(factor)).sum() - 0.5 * self.dim * np.log(2 * np.pi)
+
+    def flow_map(self, t: float, z: ArrayLike) -> Array:
+        z = points("z", z, self.dim)
+        return self.mean(t) + (z - self.mean0) @ self._jacobian(time(t)).T
+
+    def _jacobian(self, t: float) -> Array:
+        """∂(flow map)/∂z, (d, d), from M' = (∂v/∂x) M."""
+        shape = (self.dim, self.dim)
+        if t == 0:
+            return np.eye(self.dim)
+
+        def derivative(s: float, M: Array) -> Array:
+            return (self._velocity(s) @ M.reshape(shape)).ravel()
+
+        run = solve_ivp(derivative, (0, t), np.eye(self.dim).ravel(), method="DOP853", rtol=1e-12, atol=1e-14)
+        return run.y[:, -1].reshape(shape)
+
+    def _sample_initial(self, n: int, rng: np.random.Generator) -> Array:
+        return self.mean0 + rng.standard_normal((n, self.dim)) @ np.linalg.cholesky(self.covariance0).T
+
+
 @dataclass(frozen=True, eq=False)
-class OrnsteinUhlenbeck(Solution):
+class OrnsteinUhlenbeck(Normal):
     """V = ½(x−μ)ᵀA(x−μ), D·entropy and W = κ|x|²/2, from N(m₀, C₀).
 
     With B = A + κI (Risken, *The Fokker–Planck Equation*, §6.5, and the McKean–Vlasov equation, whose
@@ -49,10 +88,6 @@ class OrnsteinUhlenbeck(Solution):
         settle(self, **checked)
 
     @property
-    def dim(self) -> int:  # type: ignore[override]
-        return len(self.mean0)
-
-    @property
     def contraction(self) -> Array:
         """B = A + κI, (d, d)."""
         return np.asarray(self.precision) + self.attraction * np.eye(self.dim)
@@ -71,11 +106,6 @@ class OrnsteinUhlenbeck(Solution):
         noise = np.where(flat, 2 * t, -np.expm1(-2 * safe * t) / safe)  # 2∫₀ᵗ e^(−2bs) ds
         return decay @ self.covariance0 @ decay + self.diffusivity * axes @ np.diag(noise) @ axes.T
 
-    def log_density(self, t: float, x: ArrayLike) -> Array:
-        factor = np.linalg.cholesky(self.covariance(t))
-        whitened = np.linalg.solve(factor, (self._points(x) - self.mean(t)).T)
-        return -0.5 * (whitened**2).sum(0) - np.log(np.diag(factor)).sum() - 0.5 * self.dim * np.log(2 * np.pi)
-
     def energy(self, t: float) -> float:
         shift = self.mean(t) - self.mean_target
         covariance = self.covariance(t)
@@ -83,27 +113,15 @@ class OrnsteinUhlenbeck(Solution):
         entropy = 0.5 * (np.linalg.slogdet(covariance)[1] + self.dim * np.log(2 * np.pi * np.e))
         return float(total - self.diffusivity * entropy)
 
-    def flow_map(self, t: float, z: ArrayLike) -> Array:
-        z = points("z", z, self.dim)
-        return self.mean(t) + (z - self.mean0) @ self._jacobian(time(t)).T
+    def _velocity(self, t: float) -> Array:
+        return self.diffusivity * np.linalg.inv(self.covariance(t)) - self.contraction
 
     def _jacobian(self, t: float) -> Array:
-        """∂(flow map)/∂z, (d, d): C_t^½ C₀^(−½) where C₀ and B commute, else M' = −(B − D C⁻¹)M."""
+        """∂(flow map)/∂z, (d, d): C_t^½ C₀^(−½) where C₀ and B commute."""
         B, start = self.contraction, np.asarray(self.covariance0)
         if np.allclose(B @ start, start @ B, rtol=1e-13, atol=1e-14 * np.abs(start).max()):
             return _power(self.covariance(t), 0.5) @ _power(start, -0.5)
-        if t == 0:
-            return np.eye(self.dim)
-
-        def derivative(s: float, M: Array) -> Array:
-            velocity = B - self.diffusivity * np.linalg.inv(self.covariance(s))
-            return -(velocity @ M.reshape(B.shape)).ravel()
-
-        run = solve_ivp(derivative, (0, t), np.eye(self.dim).ravel(), method="DOP853", rtol=1e-12, atol=1e-14)
-        return run.y[:, -1].reshape(B.shape)
-
-    def _sample_initial(self, n: int, rng: np.random.Generator) -> Array:
-        return self.mean0 + rng.standard_normal((n, self.dim)) @ np.linalg.cholesky(self.covariance0).T
+        return super()._jacobian(t)
 
 
 @dataclass(frozen=True, eq=False, init=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...flow import GradientFlow
 from .gaussian import OrnsteinUhlenbeck
+from .linear import LinearDrift
 from .marginal import Product, Quantile1D, double_well, separable_quartic
 from .ring import Ring
 from .selfsimilar import Barenblatt
@@ -14,6 +15,13 @@ def ornstein_uhlenbeck(flow: GradientFlow) -> OrnsteinUhlenbeck:
     (_, potential), (diffusivity, _) = flow.energy.terms
     form, start = potential.V, flow.reference  # type: ignore[attr-defined]
     return OrnsteinUhlenbeck(form.centre, form.precision, diffusivity, start.mean, start.covariance)
+
+
+def linear_drift(flow: GradientFlow) -> LinearDrift:
+    """Of the sum of a `problems.Linear` drift and a diffusion, from a normal density."""
+    (_, drift), (_, diffusion) = flow.energy.terms
+    form, start = drift.b, flow.reference  # type: ignore[attr-defined]
+    return LinearDrift(form.centre, form.matrix, diffusion.matrix, start.mean, start.covariance)  # type: ignore[attr-defined]
 
 
 def separable(flow: GradientFlow) -> Product:

@@ -38,7 +38,7 @@ class Solution:
         return np.exp(self.log_density(t, x))
 
     def energy(self, t: float) -> float:
-        """F(ρ_t), with the ½ in the interaction."""
+        """F(ρ_t), with the ½ in the interaction; `NotImplementedError` where the flow has no energy."""
         raise NotImplementedError
 
     def flow_map(self, t: float, z: ArrayLike) -> Array:

@@ -35,6 +35,6 @@ def plot(file: File, directory: Annotated[Path, typer.Argument(metavar="DIR", he
 def read_run(file: Path) -> xr.Dataset:
     """The dataset of a run at `file`; `InputError` for what is none."""
     dataset = read_dataset(file, "FILE")
-    if missing := [name for name in ("time", "theta", "energy") if name not in dataset]:
+    if missing := [name for name in ("time", "theta", "residual") if name not in dataset]:
         raise InputError(f"FILE={str(file)!r} is not the dataset of a run: it has no {', '.join(missing)}")
     return dataset

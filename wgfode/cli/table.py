@@ -19,7 +19,9 @@ def table(dataset: xr.Dataset, exact: Any = None) -> str:
 
     `exact` is the exact solution, or None; its errors are those of `validation.compare`.
     """
-    columns: dict[str, Any] = {"energy": dataset["energy"].values}
+    columns: dict[str, Any] = {}
+    if "energy" in dataset:
+        columns["energy"] = dataset["energy"].values
     if exact is not None:
         errors = compare(dataset, exact)
         heads = {"map_error": "map err", "mean_error": "mean err", "covariance_error": "cov err", "kl": "KL"}
@@ -31,10 +33,9 @@ def table(dataset: xr.Dataset, exact: Any = None) -> str:
 
     lines = [f"{'t':>7}" + "".join(f"{head:>{WIDTH}}" for head in columns)]
     for i, t in enumerate(dataset["time"].values.tolist()):
-        numbers = [float(values[i]) for values in columns.values()]
         # the energy has its sign and digits, the rest are magnitudes
-        magnitudes = "".join(f"{number:>{WIDTH}.2e}" for number in numbers[1:])
-        lines.append(f"{t:>7.4g}{numbers[0]:>{WIDTH}.6f}{magnitudes}")
+        numbers = (f"{values[i]:>{WIDTH}{'.6f' if head == 'energy' else '.2e'}}" for head, values in columns.items())
+        lines.append(f"{t:>7.4g}" + "".join(numbers))
     lines += ["", *(f"{name:<16}{text}" for name, text in _costs(dataset.attrs))]
     if "KL" in columns and np.isinf(columns["KL"]).any():
         lines.append("KL inf: some of the run's mass lies where the exact density is 0, or too small for a float")

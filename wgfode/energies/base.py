@@ -2,7 +2,7 @@
 
 Every term knows two things about a pushed density ρ, known at weighted points (`pushforward.Pushed`):
 
-    value(ρ)     the term of F(ρ), a scalar
+    value(ρ)     the term of F(ρ), a scalar; a term that is no gradient has none
     gradient(ρ)  its part of g = ∇(δF/δρ) at the points, (N, d); the fluid moves with −g
 
 Terms are added, subtracted, and multiplied and divided by numbers: `Potential(V) + 0.5 * Entropy()`. A new
@@ -47,8 +47,16 @@ class Energy:
         return frozenset(name for _, term in self.terms for given in term.functions for name in given.names)
 
     @property
+    def with_energy(self) -> tuple[tuple[float, Term], ...]:
+        """The terms, with their coefficients, that have an energy: F is their sum."""
+        return tuple((coefficient, term) for coefficient, term in self.terms if term.has_energy)
+
+    @property
     def modulus(self) -> float | None:
-        """λ of displacement convexity of the whole, or None where it is not known: the terms' moduli add up."""
+        """λ of displacement convexity of the whole, or None where it is not known: the terms' moduli add up.
+
+        Of terms without energy it is the rate at which two solutions contract.
+        """
         total = 0.0
         for coefficient, term in self.terms:
             part = term.modulus_times(coefficient)
@@ -100,6 +108,8 @@ class Term(Energy):
     """Whether the term depends on ρ pointwise: then map and reference must have a density."""
     pairs: bool = False
     """Whether the term sums over pairs of points."""
+    has_energy: bool = True
+    """Whether the term is the Wasserstein gradient of an energy; if not, `value` does not exist."""
 
     @property
     def terms(self) -> tuple[tuple[float, Term], ...]:
@@ -111,7 +121,7 @@ class Term(Energy):
         return ()
 
     def value(self, rho: Pushed) -> Array:
-        """The term of F(ρ), a scalar."""
+        """The term of F(ρ), a scalar, of terms that have an energy."""
         raise NotImplementedError
 
     def gradient(self, rho: Pushed) -> Array:

@@ -90,6 +90,10 @@ class Scaled(Term):
         return self.term.pairs
 
     @property
+    def has_energy(self) -> bool:  # type: ignore[override]
+        return self.term.has_energy
+
+    @property
     def functions(self) -> tuple[Given, ...]:
         return (self.coefficient.given, *self.term.functions)
 

@@ -95,9 +95,9 @@ class Wasserstein(Metric):
     ) -> dict[str, Array]:
         """See `Metric.diagnose`:
 
-        - `residual_projected` E|P(Jξ − g)|² ≤ `residual` E|Jξ − g|²: δ₀ as far as the dictionary sees, for g
-          is a gradient;
-        - `projection_error` E|g − Pg|²/E|g|²: a dictionary too poor shows here;
+        - `residual_projected` E|P(Jξ − g)|² ≤ `residual` E|Jξ − g|²: δ₀ as far as the dictionary sees, for only
+          P g moves the density;
+        - `projection_error` E|g − Pg|²/E|g|²: a dictionary too poor shows here, and a drift that is no gradient;
         - `metric_spectrum` w, largest first, of the driving points (the filter only).
         """
         backend, xp = held_out.backend, held_out.backend.xp

@@ -22,7 +22,7 @@ def explain(rhs: RightHandSide, t: float, theta: np.ndarray, horizon: float = 0.
     """What is not finite in the right-hand side at θ (m,), as the end of a sentence; empty if all is.
 
     Where all is finite at θ, which was the last good state, the path ahead is searched up to `horizon` units of
-    time, along a straight line. The trouble is named as V's, W's or U's (value or
+    time, along a straight line. The trouble is named as a term's (value or
     gradient), the log-determinant's, the score's or the map's, with the worst point.
     """
     drive = rhs.drive(t)
@@ -81,7 +81,8 @@ def _not_finite(rhs: RightHandSide, rho: Pushed, z: Array) -> str:
         "score": lambda: rho.score,
     }
     for _, term in rhs.flow.energy.terms:
-        named[f"value of {term!r}"] = lambda term=term: term.value(rho)
+        if term.has_energy:
+            named[f"value of {term!r}"] = lambda term=term: term.value(rho)
         named[f"gradient of {term!r}"] = lambda term=term: term.gradient(rho)
     to_numpy = rhs.backend.to_numpy
     for name, compute in named.items():

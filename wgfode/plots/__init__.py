@@ -29,13 +29,16 @@ OF_PROBLEM: dict[str, tuple[Picture, ...]] = {
     "aggregation-ring": (samples, radial),
     "fokker-planck-10d": (projections,),
     "fokker-planck-30d": (plane, variances),
+    "kinetic-oscillator": (samples,),
 }
 """What a problem has beside energy, residual, linear_solve and errors."""
 
 
 def pictures(dataset: xr.Dataset) -> dict[str, Picture]:
     """The pictures that belong to `dataset`, by name: those of its problem, else those of its dimension."""
-    found: list[Picture] = [energy, residual, linear_solve]
+    found: list[Picture] = [residual, linear_solve]
+    if "energy" in dataset:
+        found.insert(0, energy)
     if exact_of(dataset) is not None:
         found.append(errors)
     by_dimension: dict[int, tuple[Picture, ...]] = {1: (density,), 2: (samples,)}

@@ -36,12 +36,11 @@ def energy(dataset: xr.Dataset) -> Figure:
     """The energy over time beside the exact one, and its terms."""
     need(dataset, "energy", "energy", "energy_term")
     figure, (total, parts) = panels(2, 2, 4.2, 3.0)
-    exact = exact_of(dataset)
-    if exact is not None:
-        times = _fine_times(dataset)
-        total.plot(times, [exact.energy(t) for t in times], label="exact", **EXACT_LINE)
+    known = _exact_energy(dataset)
+    if known is not None:
+        total.plot(*known, label="exact", **EXACT_LINE)
     # with an exact curve the run is points: straight lines between few times would look like an error
-    line = "-" if exact is None else "none"
+    line = "-" if known is None else "none"
     total.plot(dataset["time"], dataset["energy"], "o", color=RUN, linestyle=line, label="run")
     total.set_ylabel(label(dataset["energy"]))
     total.legend(frameon=False)
@@ -171,6 +170,15 @@ def _over_time(dataset: xr.Dataset, *axes: Axes) -> None:
         axis.set_xlim(begin - margin, end + margin)  # the same in all pictures, gaps included
         axis.set_xlabel(label(dataset["time"]))
         axis.grid(alpha=0.25)
+
+
+def _exact_energy(dataset: xr.Dataset) -> tuple[list[float], list[float]] | None:
+    """Times and the exact energy there, or None where it is not known."""
+    exact, times = exact_of(dataset), _fine_times(dataset)
+    try:
+        return None if exact is None else (times, [exact.energy(t) for t in times])
+    except NotImplementedError:
+        return None
 
 
 def _fine_times(dataset: xr.Dataset) -> list[float]:

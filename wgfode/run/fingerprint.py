@@ -65,9 +65,8 @@ def computed(rhs: RightHandSide) -> dict[str, str]:
         found["map"] = [flow.transport(theta + direction, z)]
         rho = rhs.pushed(theta, drive)
         for coefficient, term in flow.energy.terms:
-            found.setdefault(f"energy ({term.name})", []).extend(
-                [coefficient * term.value(rho), coefficient * term.gradient(rho)]
-            )
+            known = [term.gradient(rho), *([term.value(rho)] if term.has_energy else [])]
+            found.setdefault(f"energy ({term.name})", []).extend(coefficient * part for part in known)
         # of the field x: what the metric makes of it does not depend on the energy
         found["metric"] = [flow.metric.problem(rhs.tangent(theta, z), weights, rho.x + xp.ones_like(z)).rhs]
         return found
