@@ -30,7 +30,7 @@ ARROWS: dict[str, str] = {
     "backend": "errors",
     "checks": "arrays backend errors",
     # what flows
-    "maps": "arrays backend errors",
+    "maps": "arrays backend checks errors",
     "references": "arrays backend errors",
     "points": "errors references",
     "pushforward": "backend maps references",
@@ -51,7 +51,7 @@ ARROWS: dict[str, str] = {
     "monitor": f"{TOOLS} backend checks derivative flow points pushforward rhs solvers stepping tangent",
     "certificate": "backend energies errors flow monitor rhs stepping",
     "run": f"{STEPS} certificate dataset monitor storage",
-    "adapters": f"{STEPS} dataset monitor",
+    "adapters": f"{STEPS} checks dataset monitor",
     # one call, and the ways in
     "solve": f"{STEPS} adapters certificate dataset monitor run storage",
     "problems": f"{PROBLEM} validation.exact",

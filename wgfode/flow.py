@@ -123,8 +123,8 @@ class GradientFlow:
     def transport(self) -> Map:
         """T_θ: `transport(theta, z)` takes points of the reference (N, d) to those of ρ_θ.
 
-        It is `map` on whitened coordinates (`maps.whitened`): `map` itself for a reference of mean 0 and covariance 1, and
-        for a map that starts at a given one.
+        It is `map` on whitened coordinates (`maps.whitened`): `map` itself for a reference of mean 0 and covariance 1,
+        and for a map that starts at a given one.
         """
         if self.frame.plain or not self.map.starts_at_identity:
             return self.map

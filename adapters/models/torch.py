@@ -56,9 +56,13 @@ class TorchModel(Model):
         """All that the module holds, with its parameters from θ, in θ's precision."""
         held = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
         state = {name: value.to(theta) if value.is_floating_point() else value for name, value in held.items()}
+        return state | self._named(theta)
+
+    def _named(self, theta: Tensor) -> dict[str, Tensor]:
+        """The parameters in θ by their names."""
         pieces = torch.split(theta, [p.numel() for p in self._parameters.values()])
         own = zip(self._parameters.items(), pieces, strict=True)
-        return state | {name: piece.reshape(p.shape) for (name, p), piece in own}
+        return {name: piece.reshape(p.shape) for (name, p), piece in own}
 
     def model(self, theta: Tensor, z: Tensor) -> Tensor:
         return torch.func.functional_call(self._module, self._state(theta), (z,))
@@ -71,12 +75,8 @@ class TorchModel(Model):
         module = copy.deepcopy(self._module)
         named = dict(module.named_parameters())
         with torch.no_grad():
-            for (name, p), piece in zip(
-                self._parameters.items(),
-                torch.split(values, [p.numel() for p in self._parameters.values()]),
-                strict=True,
-            ):
-                named[name].copy_(piece.reshape(p.shape)).requires_grad_(True)
+            for name, value in self._named(values).items():
+                named[name].copy_(value).requires_grad_(True)
         return self._handed_back(module)
 
     def _handed_back(self, module: Any) -> Any:

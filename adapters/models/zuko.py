@@ -13,7 +13,7 @@ Tensor = torch.Tensor
 
 
 class ZukoModel(TorchModel):
-    """`from_zuko`: F_θ takes the base's points to samples of the flow; its log-determinant and inverse are the flow's."""
+    """`from_zuko`: F_θ takes the base's points to samples; its log-determinant and inverse are the flow's."""
 
     invertible = True
 
@@ -38,6 +38,12 @@ class ZukoModel(TorchModel):
 
     def inverse(self, theta: Tensor, x: Tensor) -> Tensor:
         return torch.func.functional_call(self._module, self._state(theta), (x, True))[0]
+
+    def cure(self) -> str:
+        return (
+            "The flow must need no context, and be made of closed forms: NICE, RealNVP, MAF, NSF and NCSF are; those that "
+            "integrate or search within (CNF, NAF, BPF, SOSPF) cannot be differentiated by torch.func"
+        )
 
     def _handed_back(self, module: Any) -> Any:
         return module.flow

@@ -86,7 +86,8 @@ class Map(ABC):
         return self
 
     def check(self, backend: Backend, z: np.ndarray, density: bool) -> None:
-        """Raise `InputError` where the map cannot be used at points z (N, d) on `backend`, with its `density` or not."""
+        """Raise `InputError` where the map cannot be used at points z (N, d) on `backend`, with a `density` or not."""
+        return None
 
     def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
         """The points' images with log|det ∂_zT| and, given the score ∇log λ(z), the score at the images:

@@ -19,7 +19,7 @@ Array = Any
 
 HOW = "docs/models.md tells how a model becomes a map"
 AWAY = 0.1
-"""How far from θ0 the density is looked at, relative to the parameters' size: at θ0 a recentred model is the identity."""
+"""How far from θ0 the density is looked at, relative to the parameters' size: at θ0 a map may be the identity."""
 FEW = 4
 """Points at which all derivatives in the parameters are taken."""
 
@@ -59,8 +59,8 @@ def _values(model: Model, backend: Backend, theta: Array, z: np.ndarray) -> np.n
         raise InputError(f"{model!r} must give arrays like its points, but on {arrays} it gave {kind(value)}; {HOW}")
     if tuple(value.shape) != z.shape:
         raise InputError(
-            f"{model!r} must take d = {model.dim} numbers a point to as many, (N, d) to (N, d), but on {arrays} it gave "
-            f"shape {tuple(value.shape)}: make its last layer of width {model.dim}; {HOW}"
+            f"{model!r} must take d = {model.dim} numbers a point to as many, (N, d) to (N, d), but on {arrays} it "
+            f"gave shape {tuple(value.shape)}: make its last layer of width {model.dim}; {HOW}"
         )
     if not str(value.dtype).endswith(backend.dtype):
         raise InputError(
@@ -119,8 +119,8 @@ def _density(model: Model, backend: Backend, z: np.ndarray) -> None:
     except InputError as error:
         raise InputError(
             f"{model!r} has no score, which this energy needs: its second derivatives in z are not those that "
-            f"{backend.name} finds, as with kinked activations (ReLU, LeakyReLU, abs, max). Use smooth ones: tanh, softplus, "
-            f"SiLU, GELU ({error})"
+            f"{backend.name} finds, as with kinked activations (ReLU, LeakyReLU, abs, max). Use smooth ones: "
+            f"tanh, softplus, SiLU, GELU ({error})"
         ) from error
 
 
