@@ -77,6 +77,11 @@ class EquinoxModel(Model):
     def model(self, theta: Array, z: Array) -> Array:
         return jax.vmap(self._with(theta))(z)
 
+    def difference(self, theta: Array, theta0: Array, u: Array) -> Array:
+        # in one batch: a compiler may round two evaluations differently
+        both = jax.vmap(lambda p: self.model(p, u))(jnp.stack([theta, theta0]))
+        return both[0] - both[1]
+
     def module(self, theta: Any) -> Any:
         """The user's module with the parameters θ (m,), numbers of any library, in its own precision."""
         values = np.asarray(theta, dtype=float)

@@ -90,7 +90,7 @@ def flows() -> dict[str, list[dict[str, Any]]]:
         ]
     if importlib.util.find_spec("flowjax"):
         bijections = importlib.import_module("flowjax.bijections")
-        found["FlowjaxModel"] = [{"bijection": bijections.Affine(np.ones(3), np.full(3, 2.0))}]
+        found["FlowjaxModel"] = [{"bijection": bijections.Loc(np.ones(3))}]
     return found
 
 

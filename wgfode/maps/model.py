@@ -64,8 +64,11 @@ class Model(Map):
         if self.start == "given":
             return self.model(theta, z)
         theta0 = like(self.initial(), theta)
-        u = self._origin(theta0, z)
-        return z + (self.model(theta, u) - self.model(theta0, u))
+        return z + self.difference(theta, theta0, self._origin(theta0, z))
+
+    def difference(self, theta: Array, theta0: Array, u: Array) -> Array:
+        """F_θ(u) − F_θ0(u), (N, d), which is 0 to the last bit at θ = θ0."""
+        return self.model(theta, u) - self.model(theta0, u)
 
     def _log_det(self, theta: Array, z: Array) -> Array:
         """log|det ∂_zT_θ| at z of an invertible model, (N,)."""
