@@ -41,8 +41,8 @@ class ZukoModel(TorchModel):
 
     def cure(self) -> str:
         return (
-            "The flow must need no context, and be made of closed forms: NICE, RealNVP, MAF, NSF and NCSF are; those that "
-            "integrate or search within (CNF, NAF, BPF, SOSPF) cannot be differentiated by torch.func"
+            "The flow must need no context, and be of closed forms: NICE, RealNVP, MAF, NSF and NCSF are; those "
+            "that integrate or search within (CNF, NAF, BPF, SOSPF) cannot be differentiated by torch.func"
         )
 
     def _handed_back(self, module: Any) -> Any:
