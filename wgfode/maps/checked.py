@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,10 +12,20 @@ from ..backend.protocol import Backend
 from ..checks import Trial, words
 from ..errors import InputError, shown
 
-if TYPE_CHECKING:
-    from .model import Model
-
 Array = Any
+
+
+class Model(Protocol):
+    """What is asked here of a `maps.model.Model`."""
+
+    dim: int
+
+    def initial(self) -> np.ndarray: ...
+    def model(self, theta: Array, z: Array) -> Array: ...
+    def cure(self) -> str: ...
+    def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Any: ...
+    def __call__(self, theta: Array, z: Array) -> Array: ...
+
 
 HOW = "docs/models.md tells how a model becomes a map"
 AWAY = 0.1
