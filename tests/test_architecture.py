@@ -32,7 +32,7 @@ ARROWS: dict[str, str] = {
     "functions": "",
     "drive": "",
     # what flows
-    "maps": "arrays backend errors",
+    "maps": "arrays backend checks errors",
     "references": "arrays backend errors",
     "points": "errors references",
     "pushforward": "backend drive maps references",
@@ -53,7 +53,7 @@ ARROWS: dict[str, str] = {
     "monitor": f"{TOOLS} backend checks derivative drive flow points pushforward rhs solvers stepping tangent",
     "certificate": "backend energies errors flow monitor rhs stepping",
     "run": f"{STEPS} certificate dataset monitor storage",
-    "adapters": f"{STEPS} dataset monitor",
+    "adapters": f"{STEPS} checks dataset monitor",
     # one call, and the ways in
     "solve": f"{STEPS} adapters certificate dataset monitor run storage",
     "problems": f"{PROBLEM} validation.exact",

@@ -87,9 +87,7 @@ class Trial:
         except Exception as error:
             if self.backend is None:
                 return None
-            raise InputError(
-                f"{name} failed on {self._arrays(x)}: {_words(error)}. {self._cure(name, f, x)}"
-            ) from error
+            raise InputError(f"{name} failed on {self._arrays(x)}: {words(error)}. {self._cure(name, f, x)}") from error
         if self.backend is None and not isinstance(value, (np.ndarray, np.generic)) and not _is_scalar(value):
             return None  # a tensor of its own: a framework decides
         self._is_real_array(name, f, x, there, value)
@@ -186,7 +184,7 @@ class Trial:
             found = np.asarray(self.backend.to_numpy(gradient), dtype=float)
         except Exception as error:
             raise InputError(
-                f"{name} cannot be differentiated by {self.backend.name}: {_words(error)}. {self._cure(name, f, x)}"
+                f"{name} cannot be differentiated by {self.backend.name}: {words(error)}. {self._cure(name, f, x)}"
             ) from error
         finite = np.isfinite(found).reshape(len(x), -1).all(axis=1)
         if not finite.all():
@@ -243,8 +241,8 @@ class Trial:
         return f"It must be made of operations on batches of points, row by row, that can be differentiated; {HOW}"
 
 
-def _words(error: Exception) -> str:
-    """The kind of an error and its first line."""
+def words(error: Exception) -> str:
+    """The kind of an error and its first line, for a message."""
     text = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {text if len(text) <= 200 else text[:199] + '…'}"
 

@@ -120,12 +120,14 @@ def build(
 def described(rhs: RightHandSide) -> dict[str, Any]:
     """The attributes that say which flow it is, on which framework. No addresses: the same run, the same dataset."""
     flow = rhs.flow
+    at_identity = flow.map.starts_at_identity
     known = {
         "Conventions": "CF-1.11",
-        "title": "Parametrized Wasserstein gradient flow",
+        "title": "Parametrized Wasserstein gradient flow" + ("" if at_identity else " from the density of a given map"),
         "map": repr(flow.map),
         "energy": repr(flow.energy),
         "reference": repr(flow.reference),
+        "initial_density": "λ, the reference" if at_identity else "T_θ0#λ, λ the reference and T_θ0 the given map",
         "points": repr(flow.points),
         "metric": repr(flow.metric),
         "solver": repr(flow.solver) if flow.solver is rhs.solver else f"{flow.solver!r} → {rhs.solver!r}",

@@ -36,7 +36,7 @@ class GradientFlow:
     - `map`: what T_θ is in coordinates in which the reference has mean 0 and covariance 1, e.g.
       `Affine(10) @ Planar(10, layers=20)`; `transport` is T_θ itself;
     - `energy`: F(ρ), e.g. `Potential(V) + D * Entropy()`;
-    - `reference`: λ, which is also the initial density, since maps start at the identity;
+    - `reference`: λ, which is also the initial density where the map starts at the identity, else that is T_θ0#λ;
     - `points`: the points at which expectations over λ are taken;
     - `metric`: `Relaxed()` (Ĝ) or `Wasserstein(potentials)` (G);
     - `solver`: how the linear problem is solved; `Auto()` picks by size;
@@ -97,11 +97,20 @@ class GradientFlow:
         functions that name `args`, where none are given. Raises `InputError`, see `checks.Trial` and
         `references.stein`.
         """
+        if backend is not None and self.map.framework not in (None, backend.name):
+            other = {"torch": "torchdiffeq", "jax": "diffrax"}[str(self.map.framework)]
+            raise InputError(
+                f"map {self.map!r} is a model of {self.map.framework} and cannot run on {backend.name}: use "
+                f"integrator={other!r} (wgfode.adapters.{other}), or bring the model over to {backend.name}"
+            )
         if self.energy.needs_density:
             _check_reference(self.reference, backend)
         sample = self.points.draw(self.reference)[0][: TRIED if self.dim != TRIED else TRIED - 1]
         densities = _densities(self.reference, sample, backend) if self.energy.needs_density else None
         self.energy.check(Trial(sample, densities, backend, 0.0 if backend is None else backend.asarray(0.0), args))
+        if backend is not None:
+            seen = self.frame.whiten(sample) if self.map.starts_at_identity else sample
+            self.map.check(backend, seen, self.energy.needs_density)
 
     @property
     def dim(self) -> int:
@@ -122,9 +131,12 @@ class GradientFlow:
     def transport(self) -> Map:
         """T_θ: `transport(theta, z)` takes points of the reference (N, d) to those of ρ_θ.
 
-        It is `map` on whitened coordinates (`maps.whitened`): `map` itself for a reference of mean 0 and covariance 1.
+        It is `map` on whitened coordinates (`maps.whitened`): `map` itself for a reference of mean 0 and covariance 1,
+        and for a map that starts at a given one.
         """
-        return self.map if self.frame.plain else Whitened(self.map.within(self.frame), self.frame)
+        if self.frame.plain or not self.map.starts_at_identity:
+            return self.map
+        return Whitened(self.map.within(self.frame), self.frame)
 
     def held_out(self, n: int, seed: int = 0, *, tailed: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """n evaluation points (n, d) and weights (n,), independent of the ones that drive the flow.

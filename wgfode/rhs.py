@@ -48,7 +48,7 @@ class RightHandSide:
         rows, has_target = z.shape[0] * z.shape[1], flow.estimator == "velocity"
         sizes = flow.transport.sizes
         self.sizes = sizes if isinstance(sizes, float) else backend.asarray(sizes)
-        self.solver: Solver = flow.solver.resolve(flow.size, rows, has_target)
+        self.solver: Solver = flow.solver.resolve(flow.size, rows, has_target, flow.map.shift)
         # the functions of this energy are now met with the framework's own arrays
         flow.check(backend, self._known(args))
 

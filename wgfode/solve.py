@@ -21,7 +21,7 @@ from .monitor.held_out import HeldOut
 from .points.on_demand import Scheduled
 from .run.fingerprint import fingerprint
 from .run.run import SAME_TIME, Run
-from .run.settings import Settings, installed, with_options
+from .run.settings import Settings, installed, integrator_of, with_options
 from .stepping import stiffness
 from .stepping.automatic import Automatic
 from .stepping.integrator import Integrator
@@ -55,7 +55,7 @@ def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Data
     `CheckpointError` for a checkpoint that is torn, or of another run or version; `StorageError` where the
     first checkpoint cannot be written; `MissingDependencyError` where the integrator is not installed.
     """
-    settings = Settings.given({"times": times, **options})
+    settings = Settings.given({"times": times, **own_framework(flow), **options})
     check_together(flow, settings)
     schedule = None if settings.resample is None else Scheduled(flow.points)
     flow = flow if schedule is None else replace(flow, points=schedule)
@@ -80,6 +80,11 @@ def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Data
         course.run(settings.progress)
         warn_of_rejections(course)
         return result(course, settings)
+
+
+def own_framework(flow: GradientFlow) -> dict[str, str]:
+    """The integrator for a map of one framework, as an option."""
+    return {} if flow.map.framework is None else {"integrator": integrator_of(flow.map.framework)}
 
 
 def check_together(flow: GradientFlow, settings: Settings) -> None:

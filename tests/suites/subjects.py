@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 import torch
@@ -66,7 +67,38 @@ def laplace_log_density(z: Array) -> Array:
     return -xp.sum(xp.abs(z), axis=-1) - z.shape[-1] * math.log(2)
 
 
+def warped(theta: Array, z: Array) -> Array:
+    """Not the identity at any θ of interest."""
+    xp = array_namespace(z)
+    return xp.tanh(z @ theta["in"] + theta["rest"][0]) @ theta["in"].T + theta["rest"][1] * z[:, :1]
+
+
+def module() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 3))
+
+
 RNG = np.random.default_rng(0)
+
+
+def flows() -> dict[str, list[dict[str, Any]]]:
+    """Examples of the maps that need jax's modules and libraries of flows, where those are installed."""
+    found: dict[str, list[dict[str, Any]]] = {
+        "EquinoxModel": [{"module": eqx.nn.Linear(3, 3, key=jax.random.key(0)), "dim": 3}],
+        "ZukoModel": [],
+        "FlowjaxModel": [],
+    }
+    if importlib.util.find_spec("zuko"):
+        zuko = importlib.import_module("zuko")
+        torch.manual_seed(0)
+        found["ZukoModel"] = [
+            {"flow": zuko.flows.NICE(3, transforms=2, hidden_features=(4,), activation=torch.nn.Tanh)}
+        ]
+    if importlib.util.find_spec("flowjax"):
+        bijections = importlib.import_module("flowjax.bijections")
+        found["FlowjaxModel"] = [{"bijection": bijections.Loc(np.ones(3))}]
+    return found
+
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     # maps
@@ -85,6 +117,10 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "frame": Frame(np.array([3.0, -1.0]), np.array([[2.0, 0], [0.9, 0.4]])),
         }
     ],
+    "map.Custom": [{"function": warped, "initial": {"in": np.eye(3), "rest": [np.ones(3), 0.5]}, "dim": 3}],
+    "TorchModel": [{"module": module(), "dim": 3}],
+    **flows(),
+    "Model": [],
     "Laid": [],
     "Ridges": [],
     # terms of an energy
@@ -154,7 +190,8 @@ def kinds() -> dict[str, tuple[type, ...]]:
 def classes(kind: str) -> tuple[type, ...]:
     """Every class of the kind in the package that can be made, by name."""
     for module in sources():
-        if not module.startswith("wgfode.validation") and not module.endswith("__main__"):
+        missing = module.endswith("models.flowjax") and not importlib.util.find_spec("flowjax")
+        if not missing and not module.startswith("wgfode.validation") and not module.endswith("__main__"):
             importlib.import_module(module)
     found: set[type] = set()
     todo = list(kinds()[kind])
@@ -170,7 +207,12 @@ def classes(kind: str) -> tuple[type, ...]:
 
 def arguments(kind: str) -> list[tuple[type, dict[str, Any]]]:
     """Each found class with the arguments of each of its examples."""
-    return [(one, given) for one in classes(kind) for given in EXAMPLES.get(one.__name__, [])]
+    return [(one, given) for one in classes(kind) for given in examples_of(kind, one)]
+
+
+def examples_of(kind: str, one: type) -> list[dict[str, Any]]:
+    """The examples' arguments of a class, which stand under its kind too where two classes have one name."""
+    return EXAMPLES.get(f"{kind}.{one.__name__}", EXAMPLES.get(one.__name__, []))
 
 
 def examples(kind: str) -> list[Any]:

@@ -4,6 +4,7 @@ from .affine import Affine, Identity
 from .base import Compose, Image, Map
 from .basis import Basis
 from .coupling import Coupling
+from .custom import Custom
 from .neural_ode import NeuralODE
 from .planar import Planar
 from .residual import Residual
@@ -14,6 +15,7 @@ __all__ = [
     "Basis",
     "Compose",
     "Coupling",
+    "Custom",
     "Identity",
     "Image",
     "Map",

@@ -48,6 +48,13 @@ class Map(ABC):
     has_density: bool = True
     """Whether the image of a density has a density."""
 
+    framework: str | None = None
+    """The framework whose arrays the map takes, "torch" or "jax"; None for both."""
+    shift: float | None = None
+    """The relative shift that `Auto` gives its solver for this map's tangents; None for the solver's own."""
+    starts_at_identity: bool = True
+    """Whether the map is the identity at `initial()`. One that is not takes the reference's own points."""
+
     @property
     @abstractmethod
     def size(self) -> int:
@@ -55,7 +62,7 @@ class Map(ABC):
 
     @abstractmethod
     def initial(self) -> np.ndarray:
-        """The θ, (m,), at which the map is the identity."""
+        """The θ, (m,), at which a flow starts, and the map is the identity (`starts_at_identity`)."""
 
     @abstractmethod
     def __call__(self, theta: Array, z: Array) -> Array:
@@ -77,6 +84,10 @@ class Map(ABC):
     def within(self, frame: Frame) -> Map:
         """This map for points in the whitened coordinates of `frame`, in place of the reference's own."""
         return self
+
+    def check(self, backend: Backend, z: np.ndarray, density: bool) -> None:
+        """Raise `InputError` where the map cannot be used at points z (N, d) on `backend`, with a `density` or not."""
+        return None
 
     def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
         """The points' images with log|det ∂_zT| and, given the score ∇log λ(z), the score at the images:
@@ -117,6 +128,8 @@ class Compose(Map):
         dims = [part.dim for part in flat]
         if len(set(dims)) != 1:
             raise InputError(f"composed maps must have one dimension, got {dims}")
+        if len(frameworks := {part.framework for part in flat} - {None}) > 1:
+            raise InputError(f"composed maps must be of one framework, got {sorted(map(str, frameworks))}")
 
     @property
     def dim(self) -> int:  # type: ignore[override]
@@ -129,6 +142,22 @@ class Compose(Map):
     @property
     def has_density(self) -> bool:  # type: ignore[override]
         return all(part.has_density for part in self.maps)
+
+    @property
+    def framework(self) -> str | None:  # type: ignore[override]
+        return next((part.framework for part in self.maps if part.framework), None)
+
+    @property
+    def shift(self) -> float | None:  # type: ignore[override]
+        return max((part.shift for part in self.maps if part.shift is not None), default=None)
+
+    @property
+    def starts_at_identity(self) -> bool:  # type: ignore[override]
+        return all(part.starts_at_identity for part in self.maps)
+
+    def check(self, backend: Backend, z: np.ndarray, density: bool) -> None:
+        for part in self.maps:
+            part.check(backend, z, density)
 
     def initial(self) -> np.ndarray:
         return np.concatenate([part.initial() for part in self.maps])

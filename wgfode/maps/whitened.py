@@ -55,6 +55,14 @@ class Whitened(Map):
         return self.map.has_density
 
     @property
+    def framework(self) -> str | None:  # type: ignore[override]
+        return self.map.framework
+
+    @property
+    def shift(self) -> float | None:  # type: ignore[override]
+        return self.map.shift
+
+    @property
     def moves(self) -> np.ndarray:
         return self.map.moves
 

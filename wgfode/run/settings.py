@@ -63,6 +63,11 @@ def first_installed() -> str:
     return next(iter(installed()), next(iter(INTEGRATORS)))
 
 
+def integrator_of(framework: str) -> str:
+    """The integrator of a run whose map is of one framework, "torch" or "jax"."""
+    return next(name for name, needs in INTEGRATORS.items() if needs[0] == framework)
+
+
 def output_times(name: str, times: Sequence[float]) -> tuple[float, ...]:
     """`times`, increasing and finite, with 0 before them; else `InputError`."""
     try:

@@ -31,14 +31,17 @@ class Auto(Solver):
 
     name = "Auto"
 
-    def resolve(self, size: int, rows: int | None = None, has_target: bool = True) -> Solver:
+    def resolve(
+        self, size: int, rows: int | None = None, has_target: bool = True, shift: float | None = None
+    ) -> Solver:
         """See `Solver.resolve`: the solver picked, by its `name`."""
         affordable = rows is None or rows * size**2 <= DENSE_WORK
+        given = {} if shift is None else {"shift": shift}
         if size <= EIGH_SIZE and affordable:
-            return Eigh()
+            return Eigh(**given)
         if size <= DENSE_SIZE and affordable:
-            return Cholesky()
-        return LSMR() if has_target else MINRES()
+            return Cholesky(**given)
+        return LSMR(**given) if has_target else MINRES(**given)
 
     def _resolved(self, problem: NormalProblem) -> Solver:
         return self.resolve(problem.size, problem.rows, problem.target is not None)

@@ -64,8 +64,13 @@ class Solver(Generic[S]):
     differentiable: bool = True
     direct: bool = False
 
-    def resolve(self, size: int, rows: int | None = None, has_target: bool = True) -> Solver:
-        """The solver that is used for m = `size` unknowns and n = `rows` equations (None: not known)."""
+    def resolve(
+        self, size: int, rows: int | None = None, has_target: bool = True, shift: float | None = None
+    ) -> Solver:
+        """The solver that is used for m = `size` unknowns and n = `rows` equations (None: not known).
+
+        `shift` is the one that a map asks for, of a solver that was left to choose.
+        """
         return self
 
     def goal(self, tolerance: float) -> float | None:
