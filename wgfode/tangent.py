@@ -101,7 +101,9 @@ class Tangent:
         factors = self.factors if len(z) == len(self.z) else self.map.factors(self.backend, self.theta, z)
         assert factors is not None
         gram = factors.gram(self.backend, weights)
-        return gram / self.sizes / self.sizes[:, None] if self._measured else gram
+        if isinstance(self.sizes, float):
+            return gram
+        return gram / self.sizes / self.sizes[:, None]
 
     def _gram_by_rows(self, z: Array, weights: Array) -> Array:
         J = (self.backend.xp.sqrt(weights)[:, None, None] * self.rows(z)).reshape(-1, self.size)

@@ -60,7 +60,8 @@ class _Sampling(torch.nn.Module):
         self.flow, self.whole = flow, whole
 
     def forward(self, points: Tensor, to_base: bool) -> tuple[Tensor, Tensor]:
-        transform = (self.flow.transform if self.whole else self.flow)()
+        made: Any = self.flow.transform if self.whole else self.flow
+        transform = made()
         moved, log_det = (transform if to_base else transform.inv).call_and_ladj(points)
         return moved, log_det if log_det.ndim == 1 else log_det.sum(dim=1)
 

@@ -23,6 +23,6 @@ def log_ndtr(x: Array) -> Array:
         below = torch.log(torch.special.erfcx(tail) / 2) - tail**2
         above = torch.log1p(-torch.special.erfc(torch.clamp(x, min=-1.0) * 0.5**0.5) / 2)
         return torch.where(x < -1, below, above)
-    from scipy.special import log_ndtr as function
+    from scipy import special
 
-    return function(x)
+    return special.log_ndtr(x)

@@ -82,7 +82,8 @@ class Interaction(Term):
 
     def _try_near_zero(self, trial: Trial, W: Callable[[Array], Array], differences: np.ndarray) -> None:
         """Raise `InputError` where W grows towards 0 as fast as |x|^(−d), and so has no integral there."""
-        near, nearer = (np.abs(trial.values("W", W, scale * differences)) for scale in (1e-3, 1e-4))
+        there = [trial.values("W", W, scale * differences) for scale in (1e-3, 1e-4)]
+        near, nearer = (np.abs(values) for values in there if values is not None)
         d = differences.shape[1]
         growth = np.log10(np.maximum(nearer, 1e-300) / np.maximum(near, 1e-300))
         if np.median(growth) > d - 0.02:

@@ -67,7 +67,7 @@ def _inner(xp: Any, one: Block, other: Block) -> Array:
     left, right = one.matrix, other.matrix
     if left is None and right is None:
         return like(np.eye(one.width), one.features)
-    if right is None:
+    if right is None and left is not None:
         return xp.permute_dims(left, (*range(left.ndim - 2), left.ndim - 1, left.ndim - 2))
     if left is None:
         return right

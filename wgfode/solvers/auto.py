@@ -36,7 +36,7 @@ class Auto(Solver):
     ) -> Solver:
         """See `Solver.resolve`: the solver picked, by its `name`."""
         affordable = rows is None or rows * size**2 <= DENSE_WORK
-        given = {} if shift is None else {"shift": shift}
+        given: dict[str, Any] = {} if shift is None else {"shift": shift}
         if size <= EIGH_SIZE and affordable:
             return Eigh(**given)
         if size <= DENSE_SIZE and affordable:

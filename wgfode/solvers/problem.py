@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..backend.protocol import Backend
 from ..errors import InputError
@@ -12,7 +12,8 @@ from ..errors import InputError
 Array = Any
 
 
-class KroneckerBlock(NamedTuple):
+@dataclass(frozen=True)
+class KroneckerBlock:
     """Unknowns P (a, f) among ξ whose block of G is left ⊗ right: a solver can eliminate them exactly."""
 
     left: Array
@@ -30,7 +31,7 @@ class KroneckerBlock(NamedTuple):
 
     @property
     def count(self) -> int:
-        """a f."""
+        """The number of these unknowns."""
         return int(self.left.shape[0] * self.right.shape[0])
 
 
