@@ -33,6 +33,7 @@ class Custom(Model):
     _initial: Any
     dim: int
     start: str
+    _flat: np.ndarray
 
     def __init__(self, function: Callable[[Any, Array], Array], initial: Any, dim: int, start: str = "identity"):
         if not callable(function):

@@ -274,7 +274,6 @@ class Settings:
 OPTIONS = options_of(Settings)
 """What there is to know of each option."""
 
-INDENT = " " * 4
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -295,7 +294,7 @@ def with_options(function: F) -> F:
     function.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
     if function.__doc__:  # python -OO has none
         words = "\n".join(f"- `{name}`: {told.help};" for name, told in OPTIONS.items()).removesuffix(";") + "."
-        lines = [textwrap.fill(line, 112, initial_indent=INDENT, subsequent_indent=INDENT + "  ")
+        lines = [textwrap.fill(line, 112, initial_indent=" " * 4, subsequent_indent=" " * 6)
                  for line in words.splitlines()]  # fmt: skip
-        function.__doc__ = function.__doc__.replace(f"{INDENT}OPTIONS", "\n".join(lines))
+        function.__doc__ = function.__doc__.replace("    OPTIONS", "\n".join(lines))
     return function
