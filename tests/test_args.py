@@ -191,7 +191,7 @@ def test_the_right_hand_side_has_its_derivatives(
 def test_forward_and_reverse_by_torch_func() -> None:
     f = torch_side.right_hand_side(ornstein_uhlenbeck(), args={"k": K, "D": D})
     theta = f.initial()
-    # θ = (scale − 1, mean): s' = −k s + D/s, m' = −k m
+    # θ = (scale, mean): s' = −k s + D/s, m' = −k m
     wanted = [[-K - D, 0.0], [0.0, -K]]
     np.testing.assert_allclose(torch.func.jacrev(lambda p: f(0.0, p))(theta).detach(), wanted, atol=1e-6)
     np.testing.assert_allclose(torch.func.jacfwd(lambda p: f(0.0, p))(theta).detach(), wanted, atol=1e-6)
@@ -231,7 +231,7 @@ def test_diffrax_differentiates_in_args_and_start(implicit: bool) -> None:
     def end(args: Any, start: Any) -> Any:
         sol = diffrax.diffeqsolve(f.term, solver, 0.0, T, None, start, args, adjoint=adjoint, max_steps=64,
                                   stepsize_controller=diffrax.PIDController(rtol=1e-8, atol=1e-10))  # fmt: skip
-        return (1 + sol.ys[-1][0]) ** 2
+        return sol.ys[-1][0] ** 2
 
     derivative = jax.jacfwd if implicit else jax.grad
     args, start = jax.jit(derivative(end, (0, 1)))({"k": K, "D": D}, f.initial())
@@ -373,7 +373,7 @@ def test_the_page_runs(blocks: int) -> None:
     assert len(found) == 3
     for block in found[:blocks]:
         exec(block, known)
-    assert (1 + float(known["dataset"].theta[-1, 0])) ** 2 == pytest.approx(variance(K, D), abs=1e-5)
+    assert float(known["dataset"].theta[-1, 0]) ** 2 == pytest.approx(variance(K, D), abs=1e-5)
     slopes = [float(known["args"][name].grad) for name in EXACT]
     np.testing.assert_allclose(slopes, list(EXACT.values()), atol=5e-4)
     if blocks == 3:
