@@ -24,7 +24,9 @@ class ZukoModel(TorchModel):
         try:
             made = transform()
         except Exception as error:
-            raise InputError(f"flow must need no context, but {shown(flow)} fails without one: {error}") from error
+            raise InputError(
+                f"flow must be a zuko flow that needs no context, but {shown(flow)} fails without one: {error}"
+            ) from error
         if not hasattr(made, "call_and_ladj"):
             raise InputError(f"flow must be a zuko flow, or a lazy transform of one, got {shown(flow)}")
         dim = _features(flow, transform)
