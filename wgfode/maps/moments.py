@@ -65,12 +65,10 @@ def _table(xp: Any, values: Array, *, symmetric: bool) -> tuple[Array, Any]:
 def _inner(xp: Any, one: Block, other: Block) -> Array:
     """matrixᵀ matrix', (a, a'), or (N, a, a') where one of them depends on the point."""
     left, right = one.matrix, other.matrix
-    if left is None and right is None:
-        return like(np.eye(one.width), one.features)
-    if right is None and left is not None:
-        return xp.permute_dims(left, (*range(left.ndim - 2), left.ndim - 1, left.ndim - 2))
     if left is None:
-        return right
+        return like(np.eye(one.width), one.features) if right is None else right
+    if right is None:
+        return xp.permute_dims(left, (*range(left.ndim - 2), left.ndim - 1, left.ndim - 2))
     names = {2: "d", 3: "nd"}
     result = "ab" if left.ndim == right.ndim == 2 else "nab"
     return xp.einsum(f"{names[left.ndim]}a,{names[right.ndim]}b->{result}", left, right)
