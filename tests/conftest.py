@@ -19,3 +19,40 @@ jax.config.update("jax_enable_x64", True)
 def backend(request: pytest.FixtureRequest) -> Backend:
     """The float64 backend of each framework in turn."""
     return load(request.param)
+
+
+DEAR = """
+solvers/test_nystrom.py::test_a_matrix_free_stage_is_that_of_a_factorisation[jax]
+solvers/test_nystrom.py::test_only_what_was_missed_is_left_to_the_iteration[jax]
+solvers/test_elimination.py::test_an_affine_map_needs_no_iteration[jax]
+solvers/test_derivatives.py::test_implicit_derivatives[LSMR]
+test_derivatives.py::test_jvp_vjp_and_jacobian[jax-solver0]
+test_derivatives.py::test_jvp_vjp_and_jacobian[jax-solver1]
+test_rhs.py::test_solvers_with_one_shift_are_one_right_hand_side[jax-relaxed-float32]
+test_rhs.py::test_solvers_with_one_shift_are_one_right_hand_side[jax-blended-float32]
+test_rhs.py::test_solvers_with_one_shift_are_one_right_hand_side[jax-filtered-float32]
+run/test_checkpoint.py::test_the_file_alone_repeats_the_run[diffrax]
+run/test_checkpoint.py::test_resumed_is_undisturbed[resampling]
+stepping/test_esdirk.py::test_auto_goes_on_as_if_it_had_never_stopped
+stepping/test_esdirk.py::test_stiff_run[diffrax]
+stepping/test_esdirk.py::test_diffrax_methods_with_our_root_finder[LU]
+stepping/test_integrator.py::test_output_times_force_no_steps[Kvaerno5]
+stepping/test_proximal.py::test_a_trained_step_is_the_training_free_one[torch]
+test_equivariance.py::test_every_map_and_both_metrics[torch-neural ode]
+test_equivariance.py::test_components_of_very_different_extent_by_other_ways[proximal]
+adapters/test_right_hand_sides.py::TestSolve::test_nan_on_the_way_stops_with_a_partial_dataset[diffrax]
+adapters/test_right_hand_sides.py::TestTorchdiffeq::test_every_method[adaptive_heun-None-1e-05]
+adapters/test_right_hand_sides.py::TestDiffrax::test_float32_whatever_the_global_switch[False]
+validation/test_linear.py::test_the_kinetic_oscillator[diffrax]
+energies/test_energies.py::test_interaction_does_not_depend_on_its_blocks[jax-1000]
+"""
+"""Tests of eight seconds and more that have a cheaper twin (another framework, solver or case): they are slow ones."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is dear, so that the default run leaves it out."""
+    dear = set(DEAR.split("\n"))
+    for item in items:
+        if item.nodeid.removeprefix("tests/") in dear:
+            item.add_marker(pytest.mark.slow)

@@ -168,16 +168,39 @@ def test_while_loop(backend: Backend) -> None:
     assert (float(none[0]), float(none[1])) == (5, 2000)
 
 
+def test_leaves(backend: Backend) -> None:
+    tree = {"D": 0.5, "A": [backend.asarray(MATRIX), None], "k": (1.0,)}
+    assert len(backend.leaves(tree)) == 3
+
+
+def test_as_args(backend: Backend) -> None:
+    found = backend.as_args({"D": 0.5, "A": [MATRIX, None], "name": None})
+    assert str(found["D"].dtype).endswith(backend.dtype)
+    assert float(found["D"]) == 0.5
+    close(backend.to_numpy(found["A"][0]), MATRIX)
+    with pytest.raises(InputError, match="args"):
+        backend.as_args({"D": "half"})
+
+
 def test_compile(backend: Backend) -> None:
     x = backend.asarray(X)
-    if backend.name == "torch":
-        x.requires_grad_()
     compiled = backend.compile(lambda x: (wave(backend, x), x[0]))
     for _ in range(2):
         y, first = compiled(x)
         close(backend.to_numpy(y), np.sin(X) @ MATRIX + X[0] * X[1])
         assert float(backend.to_numpy(first)) == X[0]
     assert not getattr(y, "requires_grad", False)
+
+
+def test_compile__torch_keeps_a_graph_where_one_is_asked_for() -> None:
+    backend = load("torch")
+    x = backend.asarray(X).requires_grad_()
+    compiled = backend.compile(lambda x: wave(backend, x))
+    y = compiled(x)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    close(gradient.numpy(), wave_jacobian(X).sum(axis=0))
+    with torch.no_grad():
+        assert not compiled(x).requires_grad
 
 
 def spd(scale: float = 1.0) -> np.ndarray:

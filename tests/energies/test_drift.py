@@ -18,6 +18,7 @@ from wgfode import Diffusion, Drift, Entropy, InputError, Potential, plots
 from wgfode.backend import Backend, load
 from wgfode.certificate import absent
 from wgfode.cli.table import table
+from wgfode.drive import Drive
 from wgfode.maps import Affine
 from wgfode.potentials import Polynomial
 from wgfode.problems import linear, quadratic
@@ -58,7 +59,8 @@ def test_gradients_are_what_other_terms_have(backend: Backend) -> None:
     reference = wgf.Gaussian.standard(2)
     z, w = wgf.Sobol(32, seed=3).draw(reference)
     theta = np.array([1.2, 0.3, -0.1, 0.8, 0.4, -0.2])
-    rho = push(backend, Affine(2), reference, *map(backend.asarray, (theta, z, w)), density=True)
+    drive = Drive(backend.asarray(z), backend.asarray(w))
+    rho = push(backend, Affine(2), reference, backend.asarray(theta), drive, density=True)
     for one, other in ((Drift(inward), Potential(bowl)), (Diffusion(0.7 * np.eye(2)), 0.7 * Entropy())):
         wanted = sum(c * backend.to_numpy(term.gradient(rho)) for c, term in other.terms)
         np.testing.assert_allclose(backend.to_numpy(one.gradient(rho)), wanted, rtol=1e-14, atol=1e-14)
@@ -117,7 +119,7 @@ def test_the_energy_is_of_the_terms_that_have_one(tmp_path: Path) -> None:
     rhs = RightHandSide(flow(MIXED), load("torch"), 1e-8)
     z, weights = (rhs.backend.asarray(part) for part in (ds["z"].values, ds["weight"].values))
     theta = rhs.backend.asarray(ds["theta"].values[-1])
-    assert float(rhs.energy(theta, z, weights)) == pytest.approx(float(ds["energy"][-1]))
+    assert float(rhs.energy(theta, Drive(z, weights))) == pytest.approx(float(ds["energy"][-1]))
 
 
 def test_a_run_without_any_energy(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_the_call_and_its_help_show_every_option() -> None:
 def test_the_command_has_every_option_but_those_of_the_library() -> None:
     text = CliRunner().invoke(app, ["run", "--help"]).stdout
     hidden = {name for name in OPTIONS if f"--{name.replace('_', '-')}" not in text}
-    assert hidden == {"times", "progress", "attributes"}
+    assert hidden == {"times", "progress", "attributes", "args"}
 
 
 def test_what_a_dataset_keeps_is_read_back() -> None:

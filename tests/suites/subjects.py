@@ -130,6 +130,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "PorousMedium": [{"m": 2}, {"m": 2.5}],
     "InternalEnergy": [{"function": squared}],
     "Internal": [],
+    "Scaled": [],  # a coefficient times a term, which tests/test_args.py tries
     "Drift": [{"b": whirl}, {"b": whirl, "monotonicity": -1.0}],
     "Diffusion": [{"matrix": np.diag([0.5, 0.0])}, {"matrix": [[2.0, 0.3], [0.3, 0.1]]}],
     # solvers
