@@ -39,7 +39,9 @@ class FlowjaxModel(EquinoxModel):
         return jax.vmap(paramax.unwrap(self._with(theta)).transform)(z)
 
     def model_and_log_det(self, theta: Array, z: Array) -> tuple[Array, Array]:
-        return jax.vmap(paramax.unwrap(self._with(theta)).transform_and_log_det)(z)
+        x, log_det = jax.vmap(paramax.unwrap(self._with(theta)).transform_and_log_det)(z)
+        # constants of a bijection are of jax's default precision
+        return x.astype(z.dtype), log_det.astype(z.dtype)
 
     def inverse(self, theta: Array, x: Array) -> Array:
         return jax.vmap(paramax.unwrap(self._with(theta)).inverse)(x)
