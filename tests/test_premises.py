@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from array_api_compat import array_namespace, is_torch_array
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.interpolate import CubicSpline
@@ -240,6 +240,7 @@ SOUND = [bowl, _kinked, _norm, _wiggle, lambda x: (x**8).sum(-1), lambda x: 0 * 
 
 
 @settings(max_examples=40, deadline=None)
+@example(f=_norm, dim=1, far=4.0, scale=0.0, offset=0.0, dtype="float32")  # where a node between samples is the cusp
 @given(f=st.sampled_from(SOUND), dim=st.sampled_from([1, 2, 10]), far=st.floats(-6, 6), scale=st.floats(-8, 8),
        offset=st.floats(-6, 6), dtype=st.sampled_from(["float64", "float32"]))  # fmt: skip
 def test_sound_functions_are_never_refused(f, dim: int, far: float, scale: float, offset: float, dtype: str) -> None:
@@ -248,6 +249,7 @@ def test_sound_functions_are_never_refused(f, dim: int, far: float, scale: float
     if dtype == "float32":
         points = points.astype(dtype).astype(float)
     centre = 10.0**far if f is not bowl else 0.0
+    assume(f is not _norm or abs(points - centre).any(axis=1).all())  # a sample on the cusp is refused, rightly
     Trial(points, backend=load("torch", dtype)).function(
         "V", lambda x: 10.0**scale * f(x - centre) + 10.0**offset, points
     )

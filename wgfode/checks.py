@@ -75,7 +75,7 @@ class Trial:
             return None
         trial._by_itself(name, f, x, found)
         if self.backend is not None:
-            trial._gradient(name, f, x)
+            trial._finite(name, x, trial._gradient(name, f, x))
         return found
 
     def values(self, name: str, f: Function, x: np.ndarray) -> np.ndarray | None:
@@ -145,8 +145,8 @@ class Trial:
     def _slopes(self, name: str, f: Function, x: np.ndarray, found: np.ndarray) -> None:
         """Raise `InputError` where f's gradient by the framework fails, or is not that of f."""
         assert self.backend is not None
+        self._finite(name, x, self._gradient(name, f, x))
         if len(x) < 2:
-            self._gradient(name, f, x)
             return
         begin, end = x[: min(len(x), SEGMENTS)], np.roll(x, -1, axis=0)[: min(len(x), SEGMENTS)]
         rise = np.roll(found, -1)[: len(begin)] - found[: len(begin)]
@@ -157,6 +157,7 @@ class Trial:
         along = nodes.reshape(nodes.shape + (1,) * (x.ndim - 1))
         where = begin + along * path
         gradient = self._gradient(name, f, where.reshape(-1, *x.shape[1:])).reshape(where.shape)
+        gradient = np.where(np.isfinite(gradient), gradient, 0.0)  # a node may be a cusp, which has no mass
         slope = gradient * path
         slope = slope.sum(-1) if x.ndim == 2 else slope
         rules = slope.mean(axis=(1, 2))  # (2, K)
@@ -170,8 +171,7 @@ class Trial:
         raise InputError(
             f"the gradient of {name} by {self.backend.name} is not that of {name}: from {shown(begin[k])} to "
             f"{shown(end[k])} {name} changes by {rise[k]:.6g}, and its gradient says {rules[:, k].mean():.6g}. "
-            f"Something "
-            f"in {name} is cut off from differentiation (no_grad, detach, stop_gradient, round, a comparison), or "
+            f"Something in {name} is cut off from differentiation (no_grad, detach, stop_gradient, round, a comparison), or "
             f"{name} jumps; {HOW}"
         )
 
@@ -186,14 +186,17 @@ class Trial:
             raise InputError(
                 f"{name} cannot be differentiated by {self.backend.name}: {words(error)}. {self._cure(name, f, x)}"
             ) from error
-        finite = np.isfinite(found).reshape(len(x), -1).all(axis=1)
+        return found
+
+    def _finite(self, name: str, x: np.ndarray, gradient: np.ndarray) -> None:
+        """Raise `InputError` where a gradient of f, like x, is not finite."""
+        finite = np.isfinite(gradient).reshape(len(x), -1).all(axis=1)
         if not finite.all():
             worst = int(np.argmin(finite))
             raise InputError(
                 f"the gradient of {name} must be finite where the points are, but at x={shown(x[worst])} it is "
-                f"{shown(found[worst])}"
+                f"{shown(gradient[worst])}"
             )
-        return found
 
     def _shape(self, x: np.ndarray) -> tuple[int, ...]:
         """The shape that f(x) must have."""
