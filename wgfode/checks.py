@@ -171,8 +171,8 @@ class Trial:
         raise InputError(
             f"the gradient of {name} by {self.backend.name} is not that of {name}: from {shown(begin[k])} to "
             f"{shown(end[k])} {name} changes by {rise[k]:.6g}, and its gradient says {rules[:, k].mean():.6g}. "
-            f"Something in {name} is cut off from differentiation (no_grad, detach, stop_gradient, round, a comparison), or "
-            f"{name} jumps; {HOW}"
+            f"Something in {name} is cut off from differentiation (no_grad, detach, stop_gradient, round, a "
+            f"comparison), or {name} jumps; {HOW}"
         )
 
     def _gradient(self, name: str, f: Function, x: np.ndarray) -> np.ndarray:
