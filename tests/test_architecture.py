@@ -30,6 +30,7 @@ ARROWS: dict[str, str] = {
     "backend": "arrays errors",
     "checks": "arrays backend errors functions",
     "functions": "",
+    "kronecker": "",
     "drive": "",
     # what flows
     "maps": "arrays backend checks errors",
@@ -39,8 +40,8 @@ ARROWS: dict[str, str] = {
     "energies": "arrays backend checks errors functions pushforward",
     "potentials": "arrays errors",
     # the problem of one moment
-    "tangent": "backend maps",
-    "solvers": "arrays backend errors",
+    "tangent": "backend kronecker maps",
+    "solvers": "arrays backend errors kronecker",
     "metrics": "backend errors potentials pushforward solvers tangent",
     "flow": "backend checks energies errors maps metrics points pushforward references solvers",
     "rhs": "arrays backend checks drive errors flow pushforward solvers tangent",

@@ -106,7 +106,15 @@ def test_products_agree_with_automatic_differentiation(map_: Map) -> None:
     checked(map_, load("torch"))
 
 
-@pytest.mark.parametrize("map_", [Affine(3) @ Planar(3, layers=3), NeuralODE(3, width=2, steps=1)], ids=repr)
+@pytest.mark.parametrize(
+    "map_",
+    [
+        Affine(3) @ Planar(3, layers=3),
+        Planar(3, layers=2) @ Coupling(3, layers=2, width=3) @ Affine(3, "lower_triangular"),
+        NeuralODE(3, width=2, steps=1),
+    ],
+    ids=repr,
+)
 def test_parameters_of_their_own_sizes(map_: Map) -> None:
     checked(map_, load("torch"), np.random.default_rng(5).uniform(0.1, 10.0, map_.size))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .backend.protocol import Backend
+from .kronecker import KroneckerBlock
 from .maps.base import Map
 from .maps.factors import Factors
 from .maps.moments import gram_factors
@@ -21,23 +22,6 @@ PAIRED = 8
 """The most blocks whose moments are formed pair by pair: each pair is a program of its own to compile."""
 CACHED = 2**21
 """The same where its rows are only read once: what a cache holds is several times faster."""
-
-
-class Separable(NamedTuple):
-    """Parameters P (a, f) of a map whose part of the Gram matrix is left ⊗ right."""
-
-    left: Array
-    """(a, a)."""
-    right: Array
-    """(f, f)."""
-    take: Callable[[Array], Array]
-    """P of ξ, (m,) → (a, f)."""
-    put: Callable[[Array], Array]
-    """The ξ with P in its places and 0 elsewhere, (a, f) → (m,)."""
-    apply: Callable[[Array], Array]
-    """J · put(P), (a, f) → (N, d)."""
-    adjoint: Callable[[Array], Array]
-    """take(Jᵀw), (N, d) → (a, f)."""
 
 
 class Tangent:
@@ -55,11 +39,6 @@ class Tangent:
     def size(self) -> int:
         """m."""
         return self.theta.shape[0]
-
-    @property
-    def _measured(self) -> bool:
-        """Whether parameters have sizes of their own."""
-        return not isinstance(self.sizes, float)
 
     @cached_property
     def x(self) -> Array:
@@ -115,21 +94,26 @@ class Tangent:
         begins = range(0, len(self.z), block)
         return sum(gram(self.z[i : i + block], weights[i : i + block]) for i in begins)
 
-    def separable(self, weights: Array) -> Separable | None:
+    def separable(self, weights: Array) -> KroneckerBlock | None:
         """The first of the map's Khatri–Rao blocks whose part of the Gram matrix is a Kronecker product, or None."""
-        factors = self.factors
-        index = None if factors is None else factors.separable
-        if factors is None or index is None or self._measured:
+        factors, sizes = self.factors, self.sizes
+        known = sizes if isinstance(sizes, float) else self.backend.to_numpy(sizes)
+        index = None if factors is None else factors.separable(known)
+        if factors is None or index is None:
             return None
-        block = factors.blocks[index]
-        others = [self.backend.asarray(np.zeros(other.shape)) for other in factors.blocks]
-        left, right = gram_factors(self.backend.xp, block, weights)
-        return Separable(
-            left, right,
-            take=lambda xi: factors.spread(xi)[index],
-            put=lambda P: factors.gather([*others[:index], P, *others[index + 1 :]]),
-            apply=block.apply,
-            adjoint=block.adjoint,
+        block, places = factors.blocks[index], factors.places[index]
+        assert places is not None
+        xp = self.backend.xp
+        size = sizes * xp.ones_like(self.theta[places[:, 0]]) if isinstance(sizes, float) else sizes[places[:, 0]]
+        left, right = gram_factors(xp, block, weights)
+        found = np.full(self.size, places.size)
+        found[places.reshape(-1)] = np.arange(places.size)
+        return KroneckerBlock(
+            left / size / size[:, None], right,
+            take=lambda xi: xi[places],
+            put=lambda P: xp.concat([P.reshape(-1), xp.zeros_like(P[0, :1])])[found],
+            apply=lambda P: block.apply(P / size[:, None]),
+            adjoint=lambda w: block.adjoint(w) / size[:, None],
         )  # fmt: skip
 
     def kernel(self, weights: Array) -> Array:
@@ -139,8 +123,8 @@ class Tangent:
 
     def mean_diagonal(self, weights: Array) -> Array:
         """trace(Σ_n weights_n J_nᵀJ_n)/m, 0-dim and exact: it scales the solvers' shifts."""
-        if self.factors is not None and not self._measured:
-            return weights @ self.factors.squares / self.size
+        if self.factors is not None:
+            return self.backend.xp.sum(self.factors.columns(weights) / self.sizes**2) / self.size
         d, m = self.z.shape[1], self.size
 
         def squared(z: Array) -> Array:

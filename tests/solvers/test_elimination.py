@@ -86,6 +86,30 @@ def test_the_iteration_is_shorter_and_the_velocity_no_worse() -> None:
     assert errors[0] < 1.5 * errors[1]
 
 
+@pytest.mark.parametrize(
+    "map_", [Affine(3) @ Residual(3, width=6), Affine(3, "diagonal") @ Planar(3, layers=4)], ids=repr
+)
+def test_parameters_of_their_own_sizes_are_eliminated_too(map_: Map) -> None:
+    """A reference of very different extents gives parameters sizes: the shift is then relative to these."""
+    backend = load("torch")
+    reference = wgf.Gaussian([1.0, 0.0, -2.0], np.diag([4.0, 1e-2, 1.0]))
+    flow = wgf.GradientFlow(map_, wgf.Potential(quartic), reference, wgf.Sobol(128, seed=0))
+    rhs = RightHandSide(flow, backend, 1e-6)
+    assert not isinstance(rhs.sizes, float)
+    theta = map_.initial() + 0.1 * np.random.default_rng(0).standard_normal(map_.size)
+    problem = rhs.problem(backend.asarray(theta), rhs.drive())
+    block = problem.block
+    assert block is not None
+    P = backend.asarray(np.random.default_rng(1).standard_normal((block.left.shape[0], block.right.shape[0])))
+    moved = block.take(problem.apply_gram(block.put(P)))
+    np.testing.assert_allclose(moved, block.left @ P @ block.right, rtol=1e-11, atol=1e-12)
+    found = [solved(each(rtol=1e-11, shift=SHIFT), problem) for each in (LSMR, MINRES)]
+    exact = solved(Cholesky(shift=SHIFT), problem)
+    for each in found:
+        missed = problem.apply(each.xi - exact.xi)
+        assert float((missed**2).sum() / (problem.target**2).sum()) ** 0.5 < 1e-7
+
+
 def test_without_a_shift_nothing_is_eliminated() -> None:
     """The solution of least norm is one of all unknowns together."""
     problem = posed(Affine(3) @ Affine(3), load("torch"))

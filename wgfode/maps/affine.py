@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from ..arrays import like, unpack
 from ..backend.protocol import Backend
@@ -88,29 +89,24 @@ class Affine(Map):
                 blocks=(Block(d, ones, outer, z), shift),
                 spread=lambda xi: [xi[:d, None], xi[d:, None]],
                 gather=lambda blocks: xp.concat([P[:, 0] for P in blocks]),
-                squares=xp.sum(shift.lengths() * (z**2 + 1), axis=1),
-                own=(True, True),
+                places=(np.arange(d)[:, None], np.arange(d, 2 * d)[:, None]),
                 through=lambda: product(outer, A),
             )
 
         def spread(xi: Array) -> list[Array]:
             matrix, b = self.matrix(xi)
-            return [xp.concat([matrix, b[:, None]], axis=1)]
+            return [array_namespace(xi).concat([matrix, b[:, None]], axis=1)]
 
         def gather(blocks: Sequence[Array]) -> Array:
             entries = blocks[0][:, :d].reshape(-1)
             flat = self.pattern[:, 0] * d + self.pattern[:, 1]
             return xp.concat([entries if k == d * d else entries[flat], blocks[0][:, d]])
 
-        # |z_j|² over the free entries of each row, and 1 of b
-        free = np.zeros((d, d))
-        free[self.pattern[:, 0], self.pattern[:, 1]] = 1
         return Factors(
             blocks=(Block(d, xp.concat([z, ones], axis=1), outer),),
             spread=spread,
             gather=gather,
-            squares=xp.sum(shift.lengths() * (z**2 @ like(free, z).T + 1), axis=1),
-            own=(self.structure == "full",),
+            places=(spread(np.arange(self.size))[0] if self.structure == "full" else None,),
             through=lambda: product(outer, A),
         )
 
@@ -139,4 +135,4 @@ class Identity(Map):
         return Image(z, ones, 0 * ones, score)
 
     def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors:
-        return Factors((), lambda xi: [], lambda blocks: theta, 0 * z[:, 0], (), lambda: outer)
+        return Factors((), lambda xi: [], lambda blocks: theta, (), lambda: outer)

@@ -68,7 +68,6 @@ class Basis(Map):
             blocks=(block,),
             spread=lambda xi: [xi[:, None]],
             gather=lambda blocks: blocks[0][:, 0],
-            squares=block.squares(),
-            own=(True,),
+            places=(np.arange(self.size)[:, None],),
             through=lambda: product(outer, space_jacobian(backend, lambda points: self(theta, points), z)),
         )

@@ -66,7 +66,10 @@ class Block(NamedTuple):
             lengths = xp.sum(self.matrix**2, axis=-2).reshape((-1, self.width))
         return lengths if self.scale is None else lengths * self.scale**2
 
-    def squares(self) -> Array:
-        """|B_n|² |φ_n|², (N,): the block's part of |J_n|² where each P_af is a parameter of its own."""
-        xp = array_namespace(self.features)
-        return xp.sum(self.lengths(), axis=1) * xp.sum(self.features**2, axis=1)
+    def columns(self, weights: Array) -> Array:
+        """Σ_n weights_n |B_{n,·a}|² φ_nf², (a, f): of each column of J that is a P_af's own."""
+        weighted = weights[:, None] * self.features**2
+        lengths = self.lengths()
+        if len(lengths) == 1:
+            return lengths.T * array_namespace(weights).sum(weighted, axis=0)
+        return lengths.T @ weighted

@@ -167,10 +167,11 @@ class Coupling(Laid):
 
         def spread(xi: Array) -> list[Array]:
             u, linear, shift, w, b = unpack(xi, *shapes)
+            concat = array_namespace(xi).concat
             return [
-                xp.concat([u[:c], shift[:c, None]], axis=1),
-                xp.concat([u[c:], linear, shift[c:, None]], axis=1),
-                xp.concat([w, b[:, None]], axis=1),
+                concat([u[:c], shift[:c, None]], axis=1),
+                concat([u[c:], linear, shift[c:, None]], axis=1),
+                concat([w, b[:, None]], axis=1),
             ]
 
         def gather(blocks: Sequence[Array]) -> Array:
@@ -186,4 +187,4 @@ class Coupling(Laid):
             joined = xp.concat([by_kept, on_changed * xp.exp(s)[:, None, :]], axis=2)
             return joined[:, :, np.argsort(np.concatenate([kept, changed]))]
 
-        return Factors(blocks, spread, gather, sum(block.squares() for block in blocks), (True,) * 3, through)
+        return Factors(blocks, spread, gather, tuple(spread(np.arange(self._length(layer)))), through)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace
 
 from ..arrays import unpack
@@ -30,12 +31,12 @@ class Factors:
     """ξ ↦ the blocks' parameters, (m,) → [(a, f), …], linear and without the points."""
     gather: Callable[[Sequence[Array]], Array]
     """The transpose of `spread`, [(a, f), …] → (m,)."""
-    squares: Array
-    """|J_n|² of Frobenius, (N,): their mean is trace(Ĝ)."""
-    own: tuple[bool, ...]
-    """For each block whether every entry of its P is a parameter by itself, which no other block has."""
+    places: tuple[np.ndarray | None, ...]
+    """Where in ξ the entries of each P are, (a, f); None for a P that holds more than parameters by themselves."""
     through: Callable[[], Array | None]
     """() ↦ outer · ∂_zT, the Jacobian of everything from the map's input on, in the forms of `Map.factors`' outer."""
+    lengths: Callable[[Array], Array] | None = None
+    """`columns`, where a P mixes parameters; None where each entry is one of them, or none."""
 
     def apply(self, xi: Array) -> Array:
         """J ξ, (m,) → (N, d)."""
@@ -45,10 +46,24 @@ class Factors:
         """Jᵀ w, (N, d) → (m,)."""
         return self.gather([block.adjoint(w) for block in self.blocks])
 
-    @property
-    def separable(self) -> int | None:
-        """The first block whose B is the same at all points and whose P are parameters by themselves; None without."""
-        found = (i for i, block in enumerate(self.blocks) if block.constant and self.own[i])
+    def columns(self, weights: Array) -> Array:
+        """Σ_n weights_n |J_n,·i|² of each parameter i, (m,): the diagonal of the Gram matrix."""
+        if self.lengths is not None:
+            return self.lengths(weights)
+        return self.gather([block.columns(weights) for block in self.blocks])
+
+    def separable(self, sizes: np.ndarray | float = 1.0) -> int | None:
+        """The first block with one B for all points whose P are parameters by themselves; None without.
+
+        Where they have `sizes` (m,), those of a row of P must be of one size.
+        """
+
+        def alike(places: np.ndarray | None) -> bool:
+            if places is None or isinstance(sizes, float):
+                return places is not None
+            return bool((sizes[places] == sizes[places[:, :1]]).all())
+
+        found = (i for i, block in enumerate(self.blocks) if block.constant and alike(self.places[i]))
         return next(found, None)
 
     def gram(self, backend: Backend, weights: Array) -> Array:
@@ -90,8 +105,15 @@ def composed(parts: Sequence[Factors], sizes: Sequence[int], through: Callable[[
         return array_namespace(pieces[0]).concat(pieces)
 
     blocks = tuple(block for part in parts for block in part.blocks)
-    own = tuple(single for part in parts for single in part.own)
-    return Factors(blocks, spread, gather, sum(part.squares for part in parts), own, through)
+    begins = np.cumsum([0, *sizes])
+    places = tuple(
+        None if own is None else begin + own for begin, part in zip(begins, parts, strict=False) for own in part.places
+    )
+
+    def lengths(weights: Array) -> Array:
+        return array_namespace(weights).concat([part.columns(weights) for part in parts])
+
+    return Factors(blocks, spread, gather, places, through, lengths)
 
 
 def product(outer: Array | None, matrix: Array | None) -> Array | None:

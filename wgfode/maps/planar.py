@@ -97,8 +97,8 @@ class Planar(Ridges):
         """
         xp, K, d = backend.xp, self.layers, self.dim
         u, w, _ = self.parameters(theta)
-        h, squared = self._heights(theta, z)
-        answers, lengths, jacobian = self._answers(theta, h, outer)
+        h = self._heights(theta, z)
+        answers, jacobian = self._answers(theta, h, outer)
         features = xp.concat([h, z, xp.ones_like(z[:, :1])], axis=1)
         earlier, none = like(np.tril(np.ones((K, K)), -1), z), like(np.zeros((d, d + 1)), z)
 
@@ -118,41 +118,58 @@ class Planar(Ridges):
             blocks=(Block(d, features, outer), Block(K, features, answers)),
             spread=spread,
             gather=gather,
-            squares=xp.sum(h**2 * lengths + xp.sum(answers**2, axis=1) * (squared + 1), axis=1),
-            own=(False, False),
+            places=(None, None),
             through=lambda: jacobian,
+            lengths=lambda weights: self._lengths(theta, z, h, answers, outer, weights),
         )
 
-    def _heights(self, theta: Array, z: Array) -> tuple[Array, Array]:
-        """h_k and the |x|² of the layer's input x, (N, layers) each."""
+    def _heights(self, theta: Array, z: Array) -> Array:
+        """h_k, (N, layers)."""
         xp = array_namespace(z)
 
         def layer(x: Array, own: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
             u, w, b = own
             h = xp.tanh(x @ w + b)
-            return x + h[:, None] * u, (h, xp.sum(x**2, axis=1))
+            return x + h[:, None] * u, (h,)
 
-        h, squared = sweep(layer, z, self.parameters(theta))[1]
-        return h.T, squared.T
+        return sweep(layer, z, self.parameters(theta))[1][0].T
 
-    def _answers(self, theta: Array, h: Array, outer: Array | None) -> tuple[Array, Array, Array]:
-        """c_k = h'_k A_k u_k, (N, d, layers), |A_k|² of Frobenius, (N, layers), and A_0, (N, d, d).
+    def _answers(self, theta: Array, h: Array, outer: Array | None) -> tuple[Array, Array]:
+        """c_k = h'_k A_k u_k, (N, d, layers), and A_0, (N, d, d).
 
         A_k, the Jacobian of everything after layer k, from A_(k−1) = A_k + c_k w_kᵀ, last layer first.
         """
-        xp, N, d = array_namespace(h), len(h), self.dim
+        xp, (N, d) = array_namespace(h), (len(h), self.dim)
         u, w, _ = self.parameters(theta)
-        end = like(np.eye(d), h) if outer is None else outer
-        end = xp.zeros_like(h[:, :1, None]) + end
 
-        def layer(carry: tuple[Array, Array], own: tuple[Array, ...]) -> tuple[Any, tuple[Array, ...]]:
-            A, length = carry  # (N·d, d): its products with one vector are one matrix product
+        def layer(A: Array, own: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
             u, w, slope = own
-            both = A @ xp.stack([u, w], axis=1)
-            c = slope[:, None] * both[:, 0].reshape((N, d))
-            grown = length + 2 * xp.sum(c * both[:, 1].reshape((N, d)), axis=1) + xp.sum(c**2, axis=1) * xp.sum(w**2)
-            return (A + c.reshape((-1, 1)) * w, grown), (c, length)
+            c = slope[:, None] * (A @ u).reshape((N, d))
+            return A + c.reshape((-1, 1)) * w, (c,)
 
-        start = (end.reshape((N * d, d)), xp.sum(end**2, axis=(1, 2)))
-        (A, _), (c, lengths) = sweep(layer, start, (u, w, (1 - h**2).T), reverse=True)
-        return xp.permute_dims(c, (1, 2, 0)), lengths.T, A.reshape((N, d, d))
+        A, (c,) = sweep(layer, self._end(h, outer), (u, w, (1 - h**2).T), reverse=True)
+        return xp.permute_dims(c, (1, 2, 0)), A.reshape((N, d, d))
+
+    def _end(self, h: Array, outer: Array | None) -> Array:
+        """`outer` at each point, (N·d, d): its products with one vector are one matrix product."""
+        end = like(np.eye(self.dim), h) if outer is None else outer
+        return (array_namespace(h).zeros_like(h[:, :1, None]) + end).reshape((-1, self.dim))
+
+    def _lengths(self, theta: Array, z: Array, h: Array, answers: Array, outer: Array | None, weights: Array) -> Array:
+        """Σ_n weights_n |∂T/∂θ_i|² of every parameter, (m,): h_k A_k of u_k, c_k xᵀ of w_k at the layer's input x."""
+        xp, (N, d) = array_namespace(z), z.shape
+        u, w, _ = self.parameters(theta)
+        heavy = weights[:, None] * xp.sum(answers**2, axis=1)
+
+        def inputs(x: Array, own: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
+            h, u, heavy = own
+            return x + h[:, None] * u, (heavy @ x**2,)
+
+        def outputs(A: Array, own: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
+            c, w, heights = own
+            return A + c.reshape((-1, 1)) * w, (heights @ xp.sum(A.reshape((N, d, d)) ** 2, axis=1),)
+
+        of_w = sweep(inputs, z, (h.T, u, heavy.T))[1][0]
+        c = xp.permute_dims(answers, (2, 0, 1))
+        of_u = sweep(outputs, self._end(h, outer), (c, w, (weights[:, None] * h**2).T), reverse=True)[1][0]
+        return xp.concat([of_u.reshape(-1), of_w.reshape(-1), xp.sum(heavy, axis=0)])

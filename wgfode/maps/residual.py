@@ -83,7 +83,7 @@ class Residual(Ridges):
 
         def spread(xi: Array) -> list[Array]:
             du, dw, db = self.parameters(xi)
-            return [du.T, xp.concat([dw, db[:, None]], axis=1)]
+            return [du.T, array_namespace(xi).concat([dw, db[:, None]], axis=1)]
 
         def gather(blocks: Sequence[Array]) -> Array:
             du, ridges = blocks
@@ -94,4 +94,4 @@ class Residual(Ridges):
             jacobian = like(np.eye(d), z) + (slope @ pairs).reshape((-1, d, d))
             return product(outer, jacobian)
 
-        return Factors((outputs, inner), spread, gather, outputs.squares() + inner.squares(), (True, True), through)
+        return Factors((outputs, inner), spread, gather, tuple(spread(np.arange(self.size))), through)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..solvers.problem import KroneckerBlock, NormalProblem
+from ..solvers.problem import NormalProblem
 from ..tangent import Tangent
 from .base import Metric
 
@@ -20,20 +20,21 @@ class Relaxed(Metric):
         """See `Metric.problem`."""
         shape = tangent.z.shape
         root = tangent.backend.xp.sqrt(weights)[:, None]
-        block, part = None, tangent.separable(weights)
-        if part is not None:
-            block = KroneckerBlock(
-                *part[:4],
-                apply=lambda P: (root * part.apply(P)).reshape(-1),
-                adjoint=lambda y: part.adjoint(root * y.reshape(shape)),
-            )
+
+        def weighted(field: Array) -> Array:
+            return (root * field).reshape(-1)
+
+        def pulled(y: Array) -> Array:
+            return root * y.reshape(shape)
+
+        block = tangent.separable(weights)
         return NormalProblem(
             backend=tangent.backend,
             rhs=tangent.adjoint(weights[:, None] * g) if gradient is None else gradient,
-            apply=lambda xi: (root * tangent.apply(xi)).reshape(-1),
-            adjoint=lambda y: tangent.adjoint(root * y.reshape(shape)),
+            apply=lambda xi: weighted(tangent.apply(xi)),
+            adjoint=lambda y: tangent.adjoint(pulled(y)),
             form_gram=lambda: tangent.gram(weights),
             mean_diagonal=lambda: tangent.mean_diagonal(weights),
-            target=(root * g).reshape(-1) if gradient is None else None,
-            block=block,
+            target=weighted(g) if gradient is None else None,
+            block=None if block is None else block.followed(weighted, pulled),
         )

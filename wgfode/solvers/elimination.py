@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .problem import KroneckerBlock, NormalProblem
+from ..kronecker import KroneckerBlock
+from .problem import NormalProblem
 
 Array = Any
 

@@ -8,31 +8,9 @@ from typing import Any
 
 from ..backend.protocol import Backend
 from ..errors import InputError
+from ..kronecker import KroneckerBlock
 
 Array = Any
-
-
-@dataclass(frozen=True)
-class KroneckerBlock:
-    """Unknowns P (a, f) among ξ whose block of G is left ⊗ right: a solver can eliminate them exactly."""
-
-    left: Array
-    """(a, a)."""
-    right: Array
-    """(f, f)."""
-    take: Callable[[Array], Array]
-    """P of ξ, (m,) → (a, f)."""
-    put: Callable[[Array], Array]
-    """The ξ with P in its places and 0 elsewhere, (a, f) → (m,)."""
-    apply: Callable[[Array], Array]
-    """A · put(P), (a, f) → (n,)."""
-    adjoint: Callable[[Array], Array]
-    """take(Aᵀy), (n,) → (a, f)."""
-
-    @property
-    def count(self) -> int:
-        """The number of these unknowns."""
-        return int(self.left.shape[0] * self.right.shape[0])
 
 
 @dataclass(frozen=True)
