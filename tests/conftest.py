@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # one process a core: threads of their own only get in each other's way
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # many tests compile one program: once a session is enough
+    CACHE = tempfile.mkdtemp(prefix="wgfode-jax-")
+    os.environ |= {"JAX_COMPILATION_CACHE_DIR": CACHE, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
 import jax
 import pytest
@@ -45,8 +52,30 @@ adapters/test_right_hand_sides.py::TestTorchdiffeq::test_every_method[adaptive_h
 adapters/test_right_hand_sides.py::TestDiffrax::test_float32_whatever_the_global_switch[False]
 validation/test_linear.py::test_the_kinetic_oscillator[diffrax]
 energies/test_energies.py::test_interaction_does_not_depend_on_its_blocks[jax-1000]
+solvers/test_derivatives.py::test_implicit_derivatives[Nystrom]
+test_rhs.py::test_solvers_with_one_shift_are_one_right_hand_side[jax-blended-float64]
+test_rhs.py::test_solvers_with_one_shift_are_one_right_hand_side[jax-filtered-float64]
+test_rhs.py::test_matrix_free_agrees_with_dense[jax-MINRES(rtol=1e-12, max_steps=None, shift=0.01)]
+test_rhs.py::test_matrix_free_agrees_with_dense[jax-Nystrom(rtol=1e-12, max_steps=None, shift=0.01, rank=8)]
+test_rhs.py::test_torch_agrees_with_jax[fokker-planck-30d]
+test_accuracy.py::test_ten_dimensions_affine_200_points[diffrax]
+test_examples.py::test_by_hand[diffrax]
+test_certificate.py::test_a_failing_factorisation_is_counted[diffrax]
+cli/test_cli.py::test_run_writes_and_prints[diffrax]
+run/test_checkpoint.py::test_resumed_is_undisturbed[bilevel]
+stepping/test_proximal.py::test_the_step_solves_its_equation[jax]
+stepping/test_esdirk.py::test_error_norm_of_the_metric_with_explicit_methods[diffrax]
+adapters/test_right_hand_sides.py::TestSolve::test_lost_injectivity_stops[diffrax]
+adapters/test_right_hand_sides.py::TestSolve::test_resampling[diffrax]
+adapters/test_right_hand_sides.py::TestSolve::test_max_steps[diffrax]
+adapters/test_right_hand_sides.py::TestSolve::test_fixed_steps_have_no_slivers[diffrax]
+metrics/test_wasserstein.py::test_in_one_dimension_it_is_relaxed[jax]
+metrics/test_wasserstein.py::test_the_filter_is_that_of_the_generalized_eigenproblem[jax-0.1-2]
+metrics/test_wasserstein.py::test_the_blend_is_its_least_squares_problem[jax]
+metrics/test_wasserstein.py::test_the_energy_estimator_needs_no_g[jax]
+energies/test_energies.py::test_interaction_does_not_depend_on_its_blocks[jax-1]
 """
-"""Tests of eight seconds and more that have a cheaper twin (another framework, solver or case): they are slow ones."""
+"""Tests of several seconds that have a cheaper twin (another framework, solver or case): they are slow ones."""
 
 
 @pytest.hookimpl(tryfirst=True)
