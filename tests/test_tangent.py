@@ -78,7 +78,7 @@ def checked(map_: Map, backend: Backend, sizes: np.ndarray | None = None) -> Non
     )
 
     def products(theta):
-        here = Tangent(backend, map_, theta, z, 1.0 if sizes is None else backend.asarray(sizes))
+        here = Tangent(backend, map_, theta, z, 1.0 if sizes is None else sizes)
         return (
             here.rows(z), here.x, here.apply(xi), here.adjoint(w), here.gram(weights), here.mean_diagonal(weights),
             here.kernel(weights),

@@ -109,7 +109,7 @@ class RightHandSide:
 
     def tangent(self, theta: Array, z: Array) -> Tangent:
         """J(θ) at points z (N, d), for parameters measured in their `sizes`."""
-        return Tangent(self.backend, self.flow.transport, theta, z, self.sizes)
+        return Tangent(self.backend, self.flow.transport, theta, z, self.flow.transport.sizes)
 
     def inverse(self, state: Any, y: Array) -> Array:
         """G⁺y, (m,) → (m,), in the parameters themselves, from the solver's `state` of the problem at θ."""

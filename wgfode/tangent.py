@@ -31,8 +31,10 @@ class Tangent:
     differentiation does. With `sizes` (m,), ξ is measured in `Map.sizes`: J is then that of the parameters sizes · θ.
     """
 
-    def __init__(self, backend: Backend, map: Map, theta: Array, z: Array, sizes: Array | float = 1.0):
-        self.backend, self.map, self.theta, self.z, self.sizes = backend, map, theta, z, sizes
+    def __init__(self, backend: Backend, map: Map, theta: Array, z: Array, sizes: np.ndarray | float = 1.0):
+        self.backend, self.map, self.theta, self.z = backend, map, theta, z
+        self._known = sizes  # numpy: what is decided by it stands for every θ
+        self.sizes: Array | float = sizes if isinstance(sizes, float) else backend.asarray(sizes)
         self.factors: Factors | None = map.factors(backend, theta, z)
 
     @property
@@ -97,8 +99,7 @@ class Tangent:
     def separable(self, weights: Array) -> KroneckerBlock | None:
         """The first of the map's Khatri–Rao blocks whose part of the Gram matrix is a Kronecker product, or None."""
         factors, sizes = self.factors, self.sizes
-        known = sizes if isinstance(sizes, float) else self.backend.to_numpy(sizes)
-        index = None if factors is None else factors.separable(known)
+        index = None if factors is None else factors.separable(self._known)
         if factors is None or index is None:
             return None
         block, places = factors.blocks[index], factors.places[index]

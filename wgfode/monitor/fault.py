@@ -22,8 +22,9 @@ def explain(rhs: RightHandSide, t: float, theta: np.ndarray, horizon: float = 0.
     """What is not finite in the right-hand side at θ (m,), as the end of a sentence; empty if all is.
 
     Where all is finite at θ, which was the last good state, the path ahead is searched up to `horizon` units of
-    time, along a straight line. The trouble is named as a term's (value or
-    gradient), the log-determinant's, the score's or the map's, with the worst point.
+    time, along a straight line. The trouble is named as a term's (value or gradient), the log-determinant's, the
+    score's or the map's, with the worst point; or as a concentration of the mass, which ends in steps that vanish, in a
+    Jacobian lost to rounding, or in the last of `max_steps`.
     """
     drive = rhs.drive(t)
     fields = rhs.backend.compile(lambda parameters: _fields(rhs.pushed(parameters, drive)))
@@ -47,11 +48,11 @@ def explain(rhs: RightHandSide, t: float, theta: np.ndarray, horizon: float = 0.
         there = trouble(theta + ahead * velocity)
         if there:
             return f"; ahead, about t={t + ahead:.6g}, {there}"
-    return _concentration(rhs, theta, drive) if horizon > 0 else ""
+    return _concentration(rhs, theta, drive)
 
 
 def _concentration(rhs: RightHandSide, theta: np.ndarray, drive: Drive) -> str:
-    """What to say where steps vanish and all is finite, but mass has drawn together: a blow-up in finite time."""
+    """What to say where a run stops and all is finite, but mass has drawn together: a blow-up in finite time."""
     to_numpy = rhs.backend.to_numpy
     x = to_numpy(rhs.pushed(rhs.backend.asarray(theta), drive).x)
 
