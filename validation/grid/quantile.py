@@ -5,9 +5,9 @@ Comput. 28). The mass is cut at the levels Φ(z_i), z_i uniform in [−7, 7] and
 tails are as well resolved as the middle. With cell masses μ_{i+½}, densities ρ_{i+½} = μ_{i+½}/(X_{i+1}−X_i),
 node masses w_i and the pressure P = ρU'−U,
 
-    X_i' = −V'(X_i) − Σ_j w_j W'(X_i−X_j) − (P_{i+½} − P_{i−½})/w_i,      P = 0 outside,
+    X_i' = b(X_i) − V'(X_i) − Σ_j w_j W'(X_i−X_j) − (P_{i+½} − P_{i−½})/w_i,      P = 0 outside,
 
-which is the exact gradient flow of the discrete energy, and second order in W2.
+which (without a drift b) is the exact gradient flow of the discrete energy, and second order in W2.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ def evolve(parts: Parts, levels: Levels, positions: Array, start: float, stop: f
         force = _field_slope(parts.potential, x) if parts.potential else np.zeros_like(x)
         if parts.kernel:
             force += _by_pairs(parts.kernel, x, w, _field_slope)
+        if parts.velocity:
+            force -= parts.velocity(x[:, None])[:, 0]
         if parts.diffusive:
             pressure = parts.pressure(cells / np.diff(x))
             force[:-1] += pressure / w[:-1]
@@ -87,6 +89,8 @@ def evolve(parts: Parts, levels: Levels, positions: Array, start: float, stop: f
         diagonal = _field_curvature(parts.potential, x) if parts.potential else np.zeros_like(x)
         if parts.kernel:
             diagonal += _by_pairs(parts.kernel, x, w, _field_curvature)
+        if parts.velocity:
+            diagonal -= _field_slope(lambda y: parts.velocity(y)[:, 0], x)  # type: ignore[misc]
         lower = upper = np.zeros(len(x) - 1)
         if parts.diffusive:
             gaps = np.diff(x)
@@ -117,8 +121,8 @@ def solve_quantile(
 ) -> xr.Dataset:
     """The quantile function of a 1-D flow over time.
 
-    `energy` as in the flow, with V and W for numpy (N, 1) → (N,). `initial` is a frozen scipy.stats
-    distribution or a `Tabulated` density. `times` increase, >= 0 (0 is the initial condition). `levels` is
+    `energy` as in the flow, of functions of x alone, with V and W for numpy (N, 1) → (N,). `initial` is a frozen
+    scipy.stats distribution or a `Tabulated` density. `times` increase, >= 0 (0 is the initial condition). `levels` is
     the number of mass cells. Returns `position(time, level)` over the coordinate `level` (normal score z, so
     that the mass below is Φ(z)), with `mean(time)`, `variance(time)` and `energy(time)`.
     Raises `InputError` for bad arguments, `IntegrationError` where the integrator stalls.
@@ -136,7 +140,7 @@ def solve_quantile(
     x = np.array(rows)
     mean = grid.average(x)
     energies = np.array([discrete_energy(parts, grid, row) for row in x])
-    return xr.Dataset(
+    dataset = xr.Dataset(
         {
             "position": (("time", "level"), x, {"long_name": "quantile function", "units": "length"}),
             "mean": ("time", mean, {"long_name": "mean", "units": "length"}),
@@ -149,12 +153,13 @@ def solve_quantile(
         },
         attrs={"title": "quantile (Lagrangian) solution", "energy": describe(energy), "rtol": rtol},
     )
+    return dataset if energy.with_energy else dataset.drop_vars("energy")
 
 
 def discrete_energy(parts: Parts, levels: Levels, x: Array) -> float:
     """The energy whose gradient flow the particles follow."""
     total = 0.0
-    if parts.diffusive:
+    if parts.internal:
         gaps = np.diff(x)
         total += float((gaps * parts.U(levels.cells / gaps)).sum())
     if parts.potential:
