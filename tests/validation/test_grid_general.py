@@ -79,6 +79,8 @@ def test_a_potential_that_moves() -> None:
     assert [faults(row.dataset) for row in rows] == [[], []]
     assert rows[0].dataset.attrs["energy_may_rise"] == "the functions depend on t"
     assert {"energy", "energy_step"} <= set(rows[0].dataset)
+    quantile = solve_quantile(energy, norm(0.5, np.sqrt(0.3)), [t], levels=200, rtol=1e-7)
+    assert [quantile["mean"].values[0], quantile.variance.values[0]] == pytest.approx([mean, variance], abs=2e-3)
 
 
 def test_the_energy_is_of_its_terms_and_its_time() -> None:
@@ -152,8 +154,3 @@ def test_bad_input(case: str) -> None:
         solve_grid(energy, bell([0, 0], 0.4), [(-3, 3)] * 2, 40, [0.1])
     if case == "oblique":
         Exchange(make_mesh([(-3, 3)] * 2, 40), D)
-
-
-def test_an_energy_that_moves_has_no_quantile_solver() -> None:
-    with pytest.raises(InputError, match=r"functions of t; give energy.at"):
-        solve_quantile(Potential(lambda x, t: t * half_square(x)), norm(0, 1), [0.1])

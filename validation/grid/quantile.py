@@ -12,7 +12,7 @@ which (without a drift b) is the exact gradient flow of the discrete energy, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from scipy.special import ndtr
 from ...errors import InputError, IntegrationError, positive_int
 from .distribution import Distribution
 from .mesh import output_times
-from .terms import Field, Parts, describe, split
+from .terms import Field, Parts, describe, over_time
 
 Array = NDArray[np.float64]
 
@@ -64,8 +64,10 @@ class Levels:
         return values @ (weights / weights.sum())
 
 
-def evolve(parts: Parts, levels: Levels, positions: Array, start: float, stop: float, rtol: float) -> Array:
-    """The particles at time `stop`, (n+1,), from `positions` at time `start`.
+def evolve(
+    parts_at: Callable[[float], Parts], levels: Levels, positions: Array, start: float, stop: float, rtol: float
+) -> Array:
+    """The particles at time `stop`, (n+1,), from `positions` at time `start`; `parts_at(t)` drives them.
 
     Radau IIA with the tridiagonal Jacobian of the local part. Raises `IntegrationError` where it stalls.
     """
@@ -73,7 +75,8 @@ def evolve(parts: Parts, levels: Levels, positions: Array, start: float, stop: f
         return positions
     w, cells = levels.nodes, levels.cells
 
-    def velocity(_: float, x: Array) -> Array:
+    def velocity(t: float, x: Array) -> Array:
+        parts = parts_at(t)
         force = _field_slope(parts.potential, x) if parts.potential else np.zeros_like(x)
         if parts.kernel:
             force += _by_pairs(parts.kernel, x, w, _field_slope)
@@ -85,12 +88,14 @@ def evolve(parts: Parts, levels: Levels, positions: Array, start: float, stop: f
             force[1:] -= pressure / w[1:]
         return -force
 
-    def jacobian(_: float, x: Array) -> Any:
+    def jacobian(t: float, x: Array) -> Any:
+        parts = parts_at(t)
         diagonal = _field_curvature(parts.potential, x) if parts.potential else np.zeros_like(x)
         if parts.kernel:
             diagonal += _by_pairs(parts.kernel, x, w, _field_curvature)
         if parts.velocity:
-            diagonal -= _field_slope(lambda y: parts.velocity(y)[:, 0], x)  # type: ignore[misc]
+            velocity_of = parts.velocity
+            diagonal -= _field_slope(lambda y: velocity_of(y)[:, 0], x)
         lower = upper = np.zeros(len(x) - 1)
         if parts.diffusive:
             gaps = np.diff(x)
@@ -121,13 +126,13 @@ def solve_quantile(
 ) -> xr.Dataset:
     """The quantile function of a 1-D flow over time.
 
-    `energy` as in the flow, of functions of x alone, with V and W for numpy (N, 1) → (N,). `initial` is a frozen
-    scipy.stats distribution or a `Tabulated` density. `times` increase, >= 0 (0 is the initial condition). `levels` is
+    `energy` as in the flow, with V, W and b for numpy (N, 1), which may name `t`. `initial` is a frozen scipy.stats
+    distribution or a `Tabulated` density. `times` increase, >= 0 (0 is the initial condition). `levels` is
     the number of mass cells. Returns `position(time, level)` over the coordinate `level` (normal score z, so
     that the mass below is Φ(z)), with `mean(time)`, `variance(time)` and `energy(time)`.
     Raises `InputError` for bad arguments, `IntegrationError` where the integrator stalls.
     """
-    parts = split(energy, 1)
+    parts_at = over_time(energy, 1)
     grid = Levels.normal(positive_int("levels", levels))
     clock = output_times(times)
     positions = grid.start(initial)
@@ -135,11 +140,11 @@ def solve_quantile(
         raise InputError("the quantile function of `initial` must be finite and strictly increasing")
     rows, now = [], 0.0
     for t in clock:
-        positions, now = evolve(parts, grid, positions, now, t, rtol), t
+        positions, now = evolve(parts_at, grid, positions, now, t, rtol), t
         rows.append(positions)
     x = np.array(rows)
     mean = grid.average(x)
-    energies = np.array([discrete_energy(parts, grid, row) for row in x])
+    energies = np.array([discrete_energy(parts_at(t), grid, row) for t, row in zip(clock.tolist(), x, strict=True)])
     dataset = xr.Dataset(
         {
             "position": (("time", "level"), x, {"long_name": "quantile function", "units": "length"}),

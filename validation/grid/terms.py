@@ -111,13 +111,15 @@ def split(energy: Any, dim: int) -> Parts:
     """The parts of an energy on R^dim.
 
     Raises `InputError` where `energy` is not an energy, where its functions name t or args (`Energy.at` gives it at
-    one time), where V, W or b fails on numpy points (N, dim) or returns another shape, where W is not even, or not
-    finite at 0 (singular), and where a diffusion matrix has another dimension.
+    one time and parameters), where V, W or b fails on numpy points (N, dim) or returns another shape, where W is not
+    even, or not finite at 0 (singular), and where a diffusion matrix has another dimension.
     """
     if not isinstance(energy, Energy):
         raise InputError(f"energy must be an energy such as Potential(V) + Entropy(), got {energy!r}")
     if energy.names:
-        raise InputError(f"energy has functions of {' and '.join(sorted(energy.names))}; give energy.at(t, args)")
+        raise InputError(
+            "energy has functions of args, and a reference solver knows none: bind them, energy.at(t, args)"
+        )
     potentials: list[tuple[float, Field]] = []
     kernels: list[tuple[float, Field]] = []
     velocities: list[tuple[float, Field]] = []
@@ -148,6 +150,14 @@ def split(energy: Any, dim: int) -> Parts:
         _total("V", potentials), _total("W", kernels), entropy, tuple(powers), tuple(functions),
         _total("b", velocities, vector=True), noise, matrix if matrix.any() and not noise else None,
     )  # fmt: skip
+
+
+def over_time(energy: Any, dim: int) -> Callable[[float], Parts]:
+    """The parts of each time: one and the same where no function names t. Raises `InputError`, see `split`."""
+    if isinstance(energy, Energy) and energy.names == {"t"}:
+        return lambda t: split(energy.at(t), dim)
+    fixed = split(energy, dim)
+    return lambda t: fixed
 
 
 def describe(energy: Energy) -> str:
