@@ -57,7 +57,8 @@ ARROWS: dict[str, str] = {
     "adapters": f"{STEPS} checks dataset monitor",
     # one call, and the ways in
     "solve": f"{STEPS} adapters certificate dataset monitor run storage",
-    "problems": f"{PROBLEM} validation.exact",
+    "forms": "arrays energies",
+    "problems": f"{PROBLEM} forms validation.exact validation.manufactured",
     "plots": "dataset errors flow problems storage validation.compare validation.report",
     "wgfode": f"{STEPS} adapters certificate dataset monitor run storage solve problems",
     "cli": f"{STEPS} adapters certificate dataset monitor plots problems run solve storage validation.cases "
@@ -67,7 +68,7 @@ ARROWS: dict[str, str] = {
     "validation.exact": f"{WHAT} flow validation.grid",
     "validation.grid": f"{WHAT} dataset flow",
     "validation.compare": f"{WHAT} dataset flow problems rhs run storage validation.exact validation.grid",
-    "validation.manufactured": f"{WHAT} flow problems validation.exact",
+    "validation.manufactured": f"{WHAT} flow validation.exact",
     "validation.cases": f"{STEPS} dataset problems run solve storage validation.compare validation.exact "
     "validation.grid validation.manufactured",
     "validation.report": f"{STEPS} dataset problems solve storage validation.cases validation.compare "

@@ -9,10 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import like
 from .energies import Diffusion, Drift, Entropy, Interaction, PorousMedium, Potential
 from .errors import choice
 from .flow import GradientFlow
+from .forms import (
+    Cosine,
+    Kinetic,
+    circling,
+    double_well_potential,
+    linear,
+    quadratic,
+    quartic_potential,
+    ring_kernel,
+)
 from .maps import Affine, Planar, Residual
 from .points import Sobol
 from .references import Barenblatt, Gaussian
@@ -49,57 +58,6 @@ class Problem:
         """The problem with its driving points drawn from another seed."""
         flow = replace(self.flow, points=replace(self.flow.points, seed=seed))  # type: ignore[type-var]
         return replace(self, flow=flow)
-
-
-@dataclass(frozen=True)
-class Quadratic:
-    """½(x−μ)ᵀA(x−μ), (N, d) → (N,)."""
-
-    precision: tuple[tuple[float, ...], ...]
-    centre: tuple[float, ...]
-
-    def __call__(self, x: Array) -> Array:
-        y = x - like(self.centre, x)
-        return 0.5 * ((y @ like(self.precision, x)) * y).sum(-1)
-
-
-def quadratic(A: np.ndarray, mu: np.ndarray) -> Potential:
-    """The potential ½(x−μ)ᵀA(x−μ), A (d, d) symmetric, with its convexity (A's smallest eigenvalue)."""
-    form = Quadratic(tuple(map(tuple, A.tolist())), tuple(mu.tolist()))
-    return Potential(form, convexity=float(np.linalg.eigvalsh(A)[0]))
-
-
-@dataclass(frozen=True)
-class Linear:
-    """The velocity −B(x−μ), (N, d) → (N, d)."""
-
-    matrix: tuple[tuple[float, ...], ...]
-    centre: tuple[float, ...]
-
-    def __call__(self, x: Array) -> Array:
-        return -(x - like(self.centre, x)) @ like(self.matrix, x).T
-
-
-def linear(B: np.ndarray, mu: np.ndarray) -> Drift:
-    """The drift −B(x−μ), B (d, d), with its monotonicity (the smallest eigenvalue of B's symmetric part)."""
-    form = Linear(tuple(map(tuple, B.tolist())), tuple(mu.tolist()))
-    return Drift(form, monotonicity=float(np.linalg.eigvalsh((B + B.T) / 2)[0]))
-
-
-def double_well_potential(x: Array) -> Array:
-    """(x² − 1)²/4, (N, 1) → (N,)."""
-    return ((x**2 - 1) ** 2).sum(-1) / 4
-
-
-def quartic_potential(x: Array) -> Array:
-    """Σ (x_i⁴ − 16 x_i² + 5 x_i)/50, (N, d) → (N,)."""
-    return (x**4 - 16 * x**2 + 5 * x).sum(-1) / 50
-
-
-def ring_kernel(x: Array) -> Array:
-    """|x|⁴/4 − |x|²/2, (N, d) → (N,)."""
-    r2 = (x**2).sum(-1)
-    return r2**2 / 4 - r2 / 2
 
 
 EXACT = "wgfode.validation.exact.named:"
@@ -216,6 +174,87 @@ def _kinetic_oscillator() -> Problem:
     )  # fmt: skip
 
 
+def _ou_time_dependent_2d() -> Problem:
+    p, q = np.array([3.0, 0.0]), np.array([0.0, 3.0])
+    flow = GradientFlow(
+        map=Affine(2),
+        energy=circling(np.diag([1.0, 3.0]), p, q, np.pi) + 0.25 * Entropy(),
+        reference=Gaussian(p, 0.25 * np.eye(2)),
+        points=Sobol(64, seed=0),
+    )
+    return Problem(
+        "ou-time-dependent-2d",
+        "Fokker–Planck, a quadratic potential that goes round a circle; affine map",
+        flow, (0.0, 0.5, 1.0, 2.0, 5.0, 10.0), rtol=1e-7, atol=1e-9, exact_solution=EXACT + "forced",
+    )  # fmt: skip
+
+
+def _kinetic_double_well() -> Problem:
+    friction, temperature = 1.0, 0.5
+    flow = GradientFlow(
+        map=Affine(2) @ Residual(2, width=24),
+        energy=Drift(Kinetic(friction)) + Diffusion(np.diag([0.0, friction * temperature])),
+        reference=Gaussian([0.5, 0.0], np.diag([0.2, 0.2])),
+        points=Sobol(1024, seed=0),
+        solver=Cholesky(shift=1e-6),
+    )
+    return Problem(
+        "kinetic-double-well",
+        "Underdamped Langevin (q, p) in a double well, noise on p alone; affine ∘ residual map",
+        flow, (0.0, 0.25, 0.5, 1.0), rtol=1e-4, atol=1e-6,
+    )  # fmt: skip
+
+
+def _kuramoto() -> Problem:
+    flow = GradientFlow(
+        map=Affine(1) @ Residual(1, width=20, init="axis"),
+        energy=Interaction(Cosine(2.0), convexity=-2.0) + 0.3 * Entropy(),
+        reference=Gaussian([0.0], [[2.25]]),
+        points=Sobol(1024, seed=0),
+        solver=Eigh(shift=1e-8),
+    )
+    return Problem(
+        "kuramoto",
+        "Noisy Kuramoto oscillators on the line, W = 2(1 − cos x), D = 0.3; affine ∘ residual map",
+        flow, (0.0, 0.25, 0.5, 1.0, 2.0), rtol=1e-5, atol=1e-7, exact_solution=EXACT + "kuramoto",
+    )  # fmt: skip
+
+
+def _moving_trap_100d() -> Problem:
+    """50 particles x_i in the plane: V = ½Σ|x_i − β(t)|² − (α/4N)Σ_ij|x_i − x_j|², β on a circle, α = ½."""
+    particles, repulsion, turn = 50, 0.5, np.pi / 2 * np.arange(50) / 50
+    pairs = np.kron(np.full((particles, particles), repulsion / particles), np.eye(2))
+    start = 2 * np.stack([1 + np.cos(4 * turn), np.sin(4 * turn)], axis=1).ravel()
+    flow = GradientFlow(
+        map=Affine(2 * particles),
+        energy=circling((1 - repulsion) * np.eye(2 * particles) + pairs, *np.tile(np.eye(2), particles), np.pi)
+        + 0.1 * Entropy(),
+        reference=Gaussian(start, 0.2 * np.eye(2 * particles)),
+        points=Sobol(512, seed=0),
+    )
+    return Problem(
+        "moving-trap-100d",
+        "50 particles in the plane that repel each other, in a harmonic trap that goes round a circle; affine map",
+        flow, (0.0, 0.5, 1.0, 2.0, 4.0), rtol=1e-8, atol=1e-10, exact_solution=EXACT + "forced",
+    )  # fmt: skip
+
+
+def _manufactured_10d() -> Problem:
+    solution = pkgutil.resolve_name("wgfode.validation.manufactured:manufactured")("bent", 10)
+    flow = GradientFlow(
+        map=Affine(10) @ Residual(10, width=40, init="axis"),
+        energy=solution.terms,
+        reference=solution.reference,
+        points=Sobol(1024, seed=0),
+        solver=Cholesky(shift=1e-8),
+    )
+    return Problem(
+        "manufactured-10d",
+        "A drift in 10-D made for an exact nonlinear map, skewed and bent; affine ∘ residual map",
+        flow, (0.0, 0.1, 0.25, 0.5), rtol=1e-4, atol=1e-6, exact_solution=lambda _: solution,
+    )  # fmt: skip
+
+
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     "ornstein-uhlenbeck-2d": _ornstein_uhlenbeck_2d,
     "double-well-1d": _double_well_1d,
@@ -224,6 +263,11 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "fokker-planck-10d": _fokker_planck_10d,
     "fokker-planck-30d": _fokker_planck_30d,
     "kinetic-oscillator": _kinetic_oscillator,
+    "ou-time-dependent-2d": _ou_time_dependent_2d,
+    "kinetic-double-well": _kinetic_double_well,
+    "kuramoto": _kuramoto,
+    "moving-trap-100d": _moving_trap_100d,
+    "manufactured-10d": _manufactured_10d,
 }
 
 

@@ -230,3 +230,24 @@ def test_a_drift_that_jumps_is_one() -> None:
 def test_a_float32_run() -> None:
     ds = wgf.solve(flow(MIXED), [0.2], **QUIET, dtype="float32", certificate=False)
     assert compare(ds, exact())["map_error"].values[-1] < 1e-4
+
+
+def test_an_energy_at_one_time() -> None:
+    """Functions of x alone and numbers are left, which give what the whole gives at that time and parameters."""
+    energy = (
+        Potential(lambda x, t: (1 + t) * (x**2).sum(-1))
+        + wgf.coefficient(lambda t, args: args["D"] * (1 + t)) * Entropy()
+        - Drift(lambda x, t, args: args["D"] * t * x, monotonicity=0.0)
+        + 2 * wgf.coefficient(lambda t: 3 + t) * wgf.Interaction(lambda x, args: args["D"] * (x**2).sum(-1))
+        + Diffusion(D)
+    )
+    fixed = energy.at(0.5, {"D": 0.4})
+    assert fixed.names == frozenset()
+    assert [c for c, _ in fixed.terms] == pytest.approx([1.0, 0.6, -1.0, 7.0, 1.0])
+    x = np.array([[1.0, 2.0], [0.0, -1.0]])
+    V, _, b, W, matrix = (term for _, term in fixed.terms)
+    np.testing.assert_allclose(V.V(x), [7.5, 1.5])  # type: ignore[attr-defined]
+    np.testing.assert_allclose(b.b(x), 0.2 * x)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(W.W(x), [2.0, 0.4])  # type: ignore[attr-defined]
+    assert b.monotonicity == 0.0  # type: ignore[attr-defined]
+    assert matrix == Diffusion(D)

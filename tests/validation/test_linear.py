@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from wgfode.errors import InputError
 from wgfode.maps import Affine
 from wgfode.problems import linear
 from wgfode.validation.compare import compare
-from wgfode.validation.exact import LinearDrift, OrnsteinUhlenbeck, kinetic_oscillator
+from wgfode.validation.exact import Forced, Kuramoto, LinearDrift, OrnsteinUhlenbeck, kinetic_oscillator
+from wgfode.validation.grid import solve_grid
 
 C0 = [[0.8, 0.3], [0.3, 0.5]]
 B = np.array([[1.0, -2.0], [1.5, 0.7]])
@@ -149,3 +151,79 @@ def test_the_kinetic_oscillator(integrator: str) -> None:
     if bound:
         assert ds.attrs["convexity"] == pytest.approx(0.0, abs=1e-15)
         assert (ds["w2_bound"].values >= compare(ds, problem.exact)["map_error"].values)[1:].all()
+
+
+# ---- a target that moves
+
+
+KURAMOTO = Kuramoto()
+MOVING = Forced([0.2, -0.1], B, [[0.5, 0.2], [0.2, 0.3]], [1.0, 2.0], C0, [1.0, 0.5], [-0.4, 2.0], 2.5)
+
+
+def test_a_moving_target() -> None:
+    """m' = −B(m − β(t)); the covariance is that of a target at rest, and so is all at frequency 0."""
+    t, h = 1.7, 1e-5
+    np.testing.assert_allclose(MOVING.mean(0.0), [1.0, 2.0], atol=1e-14)
+    slope = (MOVING.mean(t + h) - MOVING.mean(t - h)) / (2 * h)
+    target = MOVING.mean_target + np.cos(2.5 * t) * MOVING.cosine + np.sin(2.5 * t) * MOVING.sine
+    np.testing.assert_allclose(slope, -B @ (MOVING.mean(t) - target), atol=1e-8)
+    np.testing.assert_allclose(MOVING.covariance(t), CASES["rotating"].covariance(t))
+    still = replace(MOVING, frequency=0.0, mean_target=[-0.6, -0.7])
+    np.testing.assert_allclose(still.mean(t), CASES["rotating"].mean(t), atol=1e-13)
+    with pytest.raises(InputError, match="cosine must be a vector of length 2"):
+        replace(MOVING, cosine=[1.0])
+
+
+@pytest.mark.parametrize("integrator", ["torchdiffeq", pytest.param("diffrax", marks=pytest.mark.slow)])
+def test_a_potential_that_goes_round_in_2d(integrator: str) -> None:
+    problem = wgf.problems.get("ou-time-dependent-2d")
+    ds = wgf.solve(
+        problem.flow, [0.5], integrator=integrator, certificate=False, **TIGHT | {"rtol": 1e-7, "atol": 1e-9}
+    )  # fmt: skip
+    held_to(problem.exact, problem.flow, ds, 1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("integrator", ["torchdiffeq", "diffrax"])
+def test_a_potential_that_goes_round_for_long(integrator: str) -> None:
+    problem = wgf.problems.get("ou-time-dependent-2d")
+    more = TIGHT | {"rtol": problem.rtol, "atol": problem.atol}
+    held_to(
+        problem.exact, problem.flow, wgf.solve(problem.flow, problem.times, integrator=integrator, **more), 1e-6
+    )  # fmt: skip
+
+
+def test_particles_in_a_moving_trap() -> None:
+    """The quadratic form of `moving-trap-100d` is that of its particles, up to a constant of x."""
+    problem = wgf.problems.get("moving-trap-100d")
+    V = problem.flow.energy.terms[0][1].V  # type: ignore[attr-defined]
+    x = np.random.default_rng(0).standard_normal((4, 50, 2))
+    t, alpha = 0.3, 0.5
+    trap = np.array([np.cos(np.pi * t), np.sin(np.pi * t)])
+    pairs = ((x[:, :, None] - x[:, None]) ** 2).sum((1, 2, 3))
+    wanted = 0.5 * ((x - trap) ** 2).sum((1, 2)) - alpha / 200 * pairs
+    np.testing.assert_allclose(V(x.reshape(4, 100), t), wanted, rtol=1e-12)
+    assert problem.exact.covariance(0.7)[0, 2] < 0  # neighbours repel each other, and so do their fluctuations
+    ds = wgf.solve(
+        replace(problem.flow, points=wgf.Sobol(128, seed=0)), [0.1], integrator="torchdiffeq", certificate=False,
+        **TIGHT | {"rtol": 1e-6, "atol": 1e-8},
+    )  # fmt: skip
+    assert compare(ds, problem.exact)["map_error"].values[-1] <= 1e-5
+
+
+@pytest.mark.parametrize(("t", "order"), [(0.25, 0.38324), (0.5, 0.44640), (1.0, 0.57877), (2.0, 0.79410)])
+def test_kuramoto(t: float, order: float) -> None:
+    """The order parameter by Fourier, and that of the particles which the quantile solver moves."""
+    assert KURAMOTO.order(t) == pytest.approx(order, abs=6e-6)
+    assert KURAMOTO._grids[0].average(np.cos(KURAMOTO.positions(t)[1])) == pytest.approx(KURAMOTO.order(t), abs=2e-6)
+
+
+def test_kuramoto_on_the_grid() -> None:
+    """Which is given W and nothing of the order parameter."""
+    problem = wgf.problems.get("kuramoto")
+    start = problem.flow.reference
+    ds = solve_grid(
+        problem.flow.energy, lambda x: np.exp(start.log_density(x)), [(-9, 9)], 400, [0.5, 1.0, 2.0]
+    )  # fmt: skip
+    found = (ds["density"] * np.cos(ds["x"])).sum("x").values * 18 / 400
+    assert found == pytest.approx([KURAMOTO.order(t) for t in (0.5, 1.0, 2.0)], abs=5e-4)

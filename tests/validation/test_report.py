@@ -99,8 +99,7 @@ def test_every_case_is_sound() -> None:
             assert limit.against != "exact" or case.make_exact() is not None
             assert limit.against != "grid" or case.box is not None
         on_grid = any(limit == Limit("grid", "l1", cases.base.L1) for limit in case.limits)
-        # the grid has no drifts that are no gradients
-        assert on_grid == (case.flow.dim <= 2 and name != "kinetic-oscillator")
+        assert on_grid == (case.flow.dim <= 2)
     kinds = [name for name in cases.all_cases() if name.startswith("grid-")]
     assert len(kinds) == 8
 

@@ -25,6 +25,12 @@ def ring_error(run: xr.Dataset, exact: Any) -> np.ndarray:
     return np.abs(np.sqrt(squares) - 1 / np.sqrt(3))
 
 
+def order_error(run: xr.Dataset, exact: Any) -> np.ndarray:
+    """How far the order parameter |E e^(ix)| is from the Fourier solution's, at each time, (time,)."""
+    found = np.abs(np.exp(1j * run["x"].values[:, :, 0]) @ run["weight"].values)
+    return np.abs(found - [exact.order(t) for t in run["time"].values.tolist()])
+
+
 DENSITIES = (Limit("exact", "l1", L1), Limit("grid", "l1", L1))
 
 
@@ -78,8 +84,31 @@ NAMED: dict[str, Callable[[], Case]] = {
         "kinetic-oscillator",
         [
             *(Limit("exact", figure, 1e-7) for figure in ("map_error", "mean_error", "covariance_error")),
-            Limit("exact", "l1", L1),
+            *DENSITIES,
         ],
+        box=Box(((-5.5, 5.5),) * 2, 128),
+    ),
+    "ou-time-dependent-2d": lambda: named(
+        "ou-time-dependent-2d",
+        [*(Limit("exact", figure, 1e-6) for figure in ("map_error", "mean_error", "covariance_error")), *DENSITIES],
+        box=Box(((-5.5, 5.5),) * 2, 128, until=1.0),
+    ),
+    "kinetic-double-well": lambda: named(
+        "kinetic-double-well", [Limit("grid", "l1", L1)], box=Box(((-3.5, 3.5),) * 2, 96)
+    ),
+    "kuramoto": lambda: named(
+        "kuramoto",
+        [Limit("exact", "order_error", 1e-3), Limit("exact", "map_error", 1e-2), *DENSITIES],
+        box=Box(((-9.0, 9.0),), 400),
+        own={"order_error": order_error},
+    ),
+    "moving-trap-100d": lambda: named(
+        "moving-trap-100d",
+        [*(Limit("exact", figure, 1e-6) for figure in ("map_error", "mean_error", "covariance_error"))],
+        evaluation=1024,
+    ),
+    "manufactured-10d": lambda: named(
+        "manufactured-10d", [Limit("exact", "map_error", 1e-2), Limit("exact", "l1", L1)]
     ),
 }
 """The named problems; each case is made when it is asked for."""

@@ -5,7 +5,9 @@ where the flow has an energy, and `flow_map(t, z)`, the exact Lagrangian map; t 
 condition (see `Solution`).
 """
 
+from .forced import Forced
 from .gaussian import OrnsteinUhlenbeck, QuadraticAttraction
+from .kuramoto import Kuramoto
 from .linear import LinearDrift, kinetic_oscillator
 from .marginal import Product, Quantile1D, double_well, separable_quartic
 from .ring import Ring
@@ -15,6 +17,8 @@ from .solution import Solution
 
 __all__ = [
     "Barenblatt",
+    "Forced",
+    "Kuramoto",
     "LinearDrift",
     "OrnsteinUhlenbeck",
     "PorousMediumHarmonic",

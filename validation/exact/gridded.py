@@ -65,6 +65,8 @@ class GridSolution(Solution):
         return self._at("covariance", t)
 
     def energy(self, t: float) -> float:
+        if "energy" not in self.dataset:
+            raise NotImplementedError("the flow has no energy")
         return float(self._at("energy", t))
 
     def density(self, t: float, x: ArrayLike) -> Array:

@@ -56,10 +56,13 @@ class Quantile1D(Solution):
     def _grids(self) -> tuple[Levels, Levels]:
         return Levels.normal(self.levels), Levels.normal(2 * self.levels)
 
+    def _parts_at(self, t: float) -> Parts:
+        return self._parts
+
     def _march(self, kept: dict[float, Array], grid: Levels, t: float) -> Array:
         if t not in kept:
             before = max(s for s in kept if s <= t)
-            kept[t] = evolve(self._parts, grid, kept[before], before, t, self.rtol)
+            kept[t] = evolve(self._parts_at, grid, kept[before], before, t, self.rtol)
         return kept[t]
 
     def positions(self, t: float) -> tuple[Array, Array]:

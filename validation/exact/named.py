@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...flow import GradientFlow
+from .forced import Forced
 from .gaussian import OrnsteinUhlenbeck
+from .kuramoto import Kuramoto
 from .linear import LinearDrift
 from .marginal import Product, Quantile1D, double_well, separable_quartic
 from .ring import Ring
@@ -22,6 +26,24 @@ def linear_drift(flow: GradientFlow) -> LinearDrift:
     (_, drift), (_, diffusion) = flow.energy.terms
     form, start = drift.b, flow.reference  # type: ignore[attr-defined]
     return LinearDrift(form.centre, form.matrix, diffusion.matrix, start.mean, start.covariance)  # type: ignore[attr-defined]
+
+
+def forced(flow: GradientFlow) -> Forced:
+    """Of the sum of a `forms.Circling` potential and an entropy, from a normal density."""
+    (_, potential), (diffusivity, _) = flow.energy.terms
+    form, start = potential.V, flow.reference  # type: ignore[attr-defined]
+    return Forced(
+        form.centre, form.precision, diffusivity * np.eye(flow.dim), start.mean, start.covariance,
+        form.cosine, form.sine, form.frequency,
+    )  # fmt: skip
+
+
+def kuramoto(flow: GradientFlow) -> Kuramoto:
+    """Of a `forms.Cosine` kernel and an entropy, from a normal density about 0."""
+    (_, interaction), (diffusivity, _) = flow.energy.terms
+    coupling = interaction.W.coupling  # type: ignore[attr-defined]
+    variance = float(flow.reference.covariance[0, 0])
+    return Kuramoto(coupling=coupling, diffusivity=diffusivity, variance=variance)
 
 
 def separable(flow: GradientFlow) -> Product:

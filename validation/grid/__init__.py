@@ -1,7 +1,8 @@
 """Structure-preserving grid solvers in 1-D and 2-D, and the 1-D quantile solver beside them.
 
-`solve_grid` picks the scheme by the energy's terms: Scharfetter–Gummel (entropy), entropic mean (any other
-internal energy), upwind (none). All conserve mass, keep the density positive and let the energy fall.
+`solve_grid` picks the scheme by the terms: Scharfetter–Gummel (entropy), entropic mean (any other internal energy),
+upwind (none, or a diffusion matrix). All conserve mass, keep the density positive and, where the flow is that of an
+energy, let it fall.
 """
 
 from .distribution import Tabulated

@@ -58,23 +58,25 @@ def check_walls(mesh: Mesh, rho: Array, t: float, most: float) -> None:
 
 
 def peclet(scheme: Scheme, rho: Array) -> float:
-    """The mean over the mass of the cell Péclet number |ψ_b − ψ_a|/P'(ρ), larger axis; 0 if P = 0."""
-    if not scheme.parts.diffusive:
+    """The mean over the mass of the cell Péclet number |ψ_b − ψ_a − h b·n|/P'(ρ), larger axis.
+
+    0 where no pressure acts, and where a matrix spreads the density, which limits no scheme.
+    """
+    if not scheme.parts.diffusive or scheme.parts.matrix is not None:
         return 0.0
-    psi = scheme.drift(scheme.convolve(rho))
     largest = 0.0
-    for axis in range(scheme.mesh.dim):
-        (a, b), (psi_a, psi_b) = sides(rho, axis), sides(psi, axis)
+    for axis, rise in enumerate(scheme.rises(scheme.convolve(rho))):
+        a, b = sides(rho, axis)
         middle = np.maximum(0.5 * (a + b), 0.0)
         diffusivity = scheme.parts.diffusivity(middle)
-        number = np.abs(psi_b - psi_a) / np.maximum(diffusivity, 1e-300)
+        number = np.abs(rise) / np.maximum(diffusivity, 1e-300)
         largest = max(largest, float((middle * np.where(middle > 0, number, 0.0)).sum() / middle.sum()))
     return largest
 
 
 def check_peclet(scheme: Scheme, rho: Array) -> None:
     """Raise `InputError` where D > 0 is resolved by too few cells for the drift."""
-    if not scheme.parts.entropy or scheme.parts.degenerate:
+    if not scheme.parts.linear or scheme.parts.degenerate:
         return
     number = peclet(scheme, rho)
     if number > MOST_PECLET:

@@ -53,6 +53,15 @@ class Mesh:
         """A user's function at the cell centres, in the shape of the mesh."""
         return evaluate(name, function, self.points()).reshape(self.cells)
 
+    def against(self, velocity: Callable[[Array], Array]) -> list[Array]:
+        """−h b·n on the inner faces, for every axis, from a user's b at the cell centres."""
+        b = evaluate("b", velocity, self.points(), vector=True).reshape(*self.cells, self.dim)
+        middles = []
+        for axis, h in enumerate(self.spacing):
+            along = np.moveaxis(b[..., axis], axis, 0)
+            middles.append(np.moveaxis(-0.5 * h * (along[1:] + along[:-1]), 0, axis))
+        return middles
+
     def averages(self, name: str, function: Callable[[Array], Array]) -> Array:
         """Cell averages of a user's function, in the shape of the mesh.
 

@@ -18,25 +18,25 @@ Array = NDArray[np.float64]
 
 
 class EntropicMean(Scheme):
-    """∂ρ/∂t = ΔP(ρ) + ∇·(ρ∇ψ), for any U with P' >= 0."""
+    """∂ρ/∂t = ΔP(ρ) + ∇·(ρ(∇ψ − b)), for any U with P' >= 0."""
 
     name = "entropic mean"
 
-    def rate(self, rho: Array, conv: Array | None) -> Array:
+    def flux_rate(self, rho: Array, conv: Array | None) -> Array:
         rho = np.maximum(rho, 0.0)
         total = np.zeros_like(rho)
         pressure = self.parts.pressure(rho)
-        if self.parts.potential is None and conv is None:
+        if self.parts.potential is None and self.parts.velocity is None and conv is None:
             for axis, h in enumerate(self.mesh.spacing):
                 low, high = sides(pressure, axis)
                 collect(total, (low - high) / h**2, axis)
             return total
-        psi, enthalpy = self.drift(conv), self.parts.enthalpy(rho)
+        enthalpy, rises = self.parts.enthalpy(rho), self.rises(conv)
         for axis, h in enumerate(self.mesh.spacing):
             (a, b), (low, high) = sides(rho, axis), sides(pressure, axis)
-            (inner_a, inner_b), (psi_a, psi_b) = sides(enthalpy, axis), sides(psi, axis)
-            inner, outer = inner_b - inner_a, psi_b - psi_a
-            force = inner + outer
+            inner_a, inner_b = sides(enthalpy, axis)
+            inner = inner_b - inner_a
+            force = inner + rises[axis]
             mobility = 0.5 * (a + b)
             apart = np.abs(b - a) > 1e-5 * mobility
             np.divide(high - low, inner, out=mobility, where=apart)
@@ -46,16 +46,15 @@ class EntropicMean(Scheme):
             collect(total, mobility, axis)
         return total
 
-    def radius(self, rho: Array, conv: Array | None) -> float:
-        """Twice the largest rate of leaving a cell, by diffusion and drift; empty pairs do not count."""
+    def flux_leaving(self, rho: Array, conv: Array | None) -> Array:
+        """By diffusion and drift; empty pairs do not count."""
         rho = np.maximum(rho, 0.0)
-        diffusivity, psi = self.parts.diffusivity(rho), self.drift(conv)
+        diffusivity, rises = self.parts.diffusivity(rho), self.rises(conv)
         leaving = np.zeros_like(rho)
         for axis, h in enumerate(self.mesh.spacing):
             (a, b), (low, high) = sides(rho, axis), sides(diffusivity, axis)
-            psi_a, psi_b = sides(psi, axis)
-            rate = np.where(np.maximum(a, b) > 0, np.maximum(low, high) + np.abs(psi_b - psi_a), 0.0) / h**2
+            rate = np.where(np.maximum(a, b) > 0, np.maximum(low, high) + np.abs(rises[axis]), 0.0) / h**2
             below, above = sides(leaving, axis)
             below += rate
             above += rate
-        return 2 * float(leaving.max())
+        return leaving

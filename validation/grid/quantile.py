@@ -5,14 +5,14 @@ Comput. 28). The mass is cut at the levels Φ(z_i), z_i uniform in [−7, 7] and
 tails are as well resolved as the middle. With cell masses μ_{i+½}, densities ρ_{i+½} = μ_{i+½}/(X_{i+1}−X_i),
 node masses w_i and the pressure P = ρU'−U,
 
-    X_i' = −V'(X_i) − Σ_j w_j W'(X_i−X_j) − (P_{i+½} − P_{i−½})/w_i,      P = 0 outside,
+    X_i' = b(X_i) − V'(X_i) − Σ_j w_j W'(X_i−X_j) − (P_{i+½} − P_{i−½})/w_i,      P = 0 outside,
 
-which is the exact gradient flow of the discrete energy, and second order in W2.
+which (without a drift b) is the exact gradient flow of the discrete energy, and second order in W2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from scipy.special import ndtr
 from ...errors import InputError, IntegrationError, positive_int
 from .distribution import Distribution
 from .mesh import output_times
-from .terms import Field, Parts, describe, split
+from .terms import Field, Parts, describe, over_time
 
 Array = NDArray[np.float64]
 
@@ -64,8 +64,10 @@ class Levels:
         return values @ (weights / weights.sum())
 
 
-def evolve(parts: Parts, levels: Levels, positions: Array, start: float, stop: float, rtol: float) -> Array:
-    """The particles at time `stop`, (n+1,), from `positions` at time `start`.
+def evolve(
+    parts_at: Callable[[float], Parts], levels: Levels, positions: Array, start: float, stop: float, rtol: float
+) -> Array:
+    """The particles at time `stop`, (n+1,), from `positions` at time `start`; `parts_at(t)` drives them.
 
     Radau IIA with the tridiagonal Jacobian of the local part. Raises `IntegrationError` where it stalls.
     """
@@ -73,20 +75,27 @@ def evolve(parts: Parts, levels: Levels, positions: Array, start: float, stop: f
         return positions
     w, cells = levels.nodes, levels.cells
 
-    def velocity(_: float, x: Array) -> Array:
+    def velocity(t: float, x: Array) -> Array:
+        parts = parts_at(t)
         force = _field_slope(parts.potential, x) if parts.potential else np.zeros_like(x)
         if parts.kernel:
             force += _by_pairs(parts.kernel, x, w, _field_slope)
+        if parts.velocity:
+            force -= parts.velocity(x[:, None])[:, 0]
         if parts.diffusive:
             pressure = parts.pressure(cells / np.diff(x))
             force[:-1] += pressure / w[:-1]
             force[1:] -= pressure / w[1:]
         return -force
 
-    def jacobian(_: float, x: Array) -> Any:
+    def jacobian(t: float, x: Array) -> Any:
+        parts = parts_at(t)
         diagonal = _field_curvature(parts.potential, x) if parts.potential else np.zeros_like(x)
         if parts.kernel:
             diagonal += _by_pairs(parts.kernel, x, w, _field_curvature)
+        if parts.velocity:
+            velocity_of = parts.velocity
+            diagonal -= _field_slope(lambda y: velocity_of(y)[:, 0], x)
         lower = upper = np.zeros(len(x) - 1)
         if parts.diffusive:
             gaps = np.diff(x)
@@ -117,13 +126,13 @@ def solve_quantile(
 ) -> xr.Dataset:
     """The quantile function of a 1-D flow over time.
 
-    `energy` as in the flow, with V and W for numpy (N, 1) → (N,). `initial` is a frozen scipy.stats
+    `energy` as in the flow, with V, W and b for numpy (N, 1), which may name `t`. `initial` is a frozen scipy.stats
     distribution or a `Tabulated` density. `times` increase, >= 0 (0 is the initial condition). `levels` is
     the number of mass cells. Returns `position(time, level)` over the coordinate `level` (normal score z, so
     that the mass below is Φ(z)), with `mean(time)`, `variance(time)` and `energy(time)`.
     Raises `InputError` for bad arguments, `IntegrationError` where the integrator stalls.
     """
-    parts = split(energy, 1)
+    parts_at = over_time(energy, 1)
     grid = Levels.normal(positive_int("levels", levels))
     clock = output_times(times)
     positions = grid.start(initial)
@@ -131,12 +140,12 @@ def solve_quantile(
         raise InputError("the quantile function of `initial` must be finite and strictly increasing")
     rows, now = [], 0.0
     for t in clock:
-        positions, now = evolve(parts, grid, positions, now, t, rtol), t
+        positions, now = evolve(parts_at, grid, positions, now, t, rtol), t
         rows.append(positions)
     x = np.array(rows)
     mean = grid.average(x)
-    energies = np.array([discrete_energy(parts, grid, row) for row in x])
-    return xr.Dataset(
+    energies = np.array([discrete_energy(parts_at(t), grid, row) for t, row in zip(clock.tolist(), x, strict=True)])
+    dataset = xr.Dataset(
         {
             "position": (("time", "level"), x, {"long_name": "quantile function", "units": "length"}),
             "mean": ("time", mean, {"long_name": "mean", "units": "length"}),
@@ -149,12 +158,13 @@ def solve_quantile(
         },
         attrs={"title": "quantile (Lagrangian) solution", "energy": describe(energy), "rtol": rtol},
     )
+    return dataset if energy.with_energy else dataset.drop_vars("energy")
 
 
 def discrete_energy(parts: Parts, levels: Levels, x: Array) -> float:
     """The energy whose gradient flow the particles follow."""
     total = 0.0
-    if parts.diffusive:
+    if parts.internal:
         gaps = np.diff(x)
         total += float((gaps * parts.U(levels.cells / gaps)).sum())
     if parts.potential:

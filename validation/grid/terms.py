@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from ...energies import Energy, Entropy, Interaction, Internal, PorousMedium, Potential
+from ...energies import Diffusion, Drift, Energy, Entropy, Interaction, Internal, PorousMedium, Potential
 from ...errors import InputError
 
 Array = NDArray[np.float64]
@@ -21,10 +21,12 @@ TINY = 1e-300
 
 @dataclass(frozen=True)
 class Parts:
-    """F(ρ) = ∫U(ρ) + ∫Vρ + ½∬Wρρ in numpy, coefficients included.
+    """F(ρ) = ∫U(ρ) + ∫Vρ + ½∬Wρρ in numpy, coefficients included, and what has no energy.
 
     `potential` V and `kernel` W map (N, d) to (N,), or are None; `entropy` is the coefficient of ρ log ρ,
     `powers` the pairs (c, m) of c ρ^m/(m−1), `functions` the pairs (c, U) of any other internal energy.
+    `velocity` b maps (N, d) to (N, d), or is None; `noise` is the c of a diffusion cΔρ without energy, and
+    `matrix` the sum D (d, d) of all other diffusion matrices, or None.
     """
 
     potential: Field | None
@@ -32,11 +34,24 @@ class Parts:
     entropy: float
     powers: tuple[tuple[float, float], ...]
     functions: tuple[tuple[float, Field], ...]
+    velocity: Field | None = None
+    noise: float = 0.0
+    matrix: Array | None = None
+
+    @property
+    def internal(self) -> bool:
+        """Whether there is an internal energy at all."""
+        return self.entropy > 0 or self.degenerate
+
+    @property
+    def linear(self) -> float:
+        """The c of cΔρ, with energy or without."""
+        return self.entropy + self.noise
 
     @property
     def diffusive(self) -> bool:
-        """Whether there is an internal energy at all."""
-        return self.entropy > 0 or self.degenerate
+        """Whether a pressure acts."""
+        return self.linear > 0 or self.degenerate
 
     @property
     def degenerate(self) -> bool:
@@ -53,10 +68,10 @@ class Parts:
         return total
 
     def enthalpy(self, rho: Array) -> Array:
-        """U'(ρ), elementwise; very negative, never infinite, at 0."""
+        """U'(ρ), where the noise counts as an entropy, elementwise; very negative, never infinite, at 0."""
         total = np.zeros_like(rho)
-        if self.entropy:
-            total += self.entropy * (1 + np.log(np.maximum(rho, TINY)))
+        if self.linear:
+            total += self.linear * (1 + np.log(np.maximum(rho, TINY)))
         for c, m in self.powers:
             total += c * m / (m - 1) * _power(rho, m - 1)
         for c, f in self.functions:
@@ -65,7 +80,7 @@ class Parts:
 
     def pressure(self, rho: Array) -> Array:
         """P = ρU'(ρ) − U(ρ), elementwise: ∇P is the internal part of ρg."""
-        return self.entropy * rho + self.degenerate_pressure(rho)
+        return self.linear * rho + self.degenerate_pressure(rho)
 
     def degenerate_pressure(self, rho: Array) -> Array:
         """P without the entropy's part."""
@@ -79,7 +94,7 @@ class Parts:
 
     def diffusivity(self, rho: Array) -> Array:
         """P'(ρ) = ρU''(ρ), elementwise."""
-        return self.entropy + self.degenerate_diffusivity(rho)
+        return self.linear + self.degenerate_diffusivity(rho)
 
     def degenerate_diffusivity(self, rho: Array) -> Array:
         """P' without the entropy's part."""
@@ -95,20 +110,32 @@ class Parts:
 def split(energy: Any, dim: int) -> Parts:
     """The parts of an energy on R^dim.
 
-    Raises `InputError` where `energy` is not an energy, where V or W fails on numpy points (N, dim) or
-    returns another shape, and where W is not even, or not finite at 0 (singular).
+    Raises `InputError` where `energy` is not an energy, where its functions name t or args (`Energy.at` gives it at
+    one time and parameters), where V, W or b fails on numpy points (N, dim) or returns another shape, where W is not
+    even, or not finite at 0 (singular), and where a diffusion matrix has another dimension.
     """
     if not isinstance(energy, Energy):
         raise InputError(f"energy must be an energy such as Potential(V) + Entropy(), got {energy!r}")
+    if energy.names:
+        raise InputError(
+            "energy has functions of args, and a reference solver knows none: bind them, energy.at(t, args)"
+        )
     potentials: list[tuple[float, Field]] = []
     kernels: list[tuple[float, Field]] = []
-    entropy, powers, functions = 0.0, [], []
+    velocities: list[tuple[float, Field]] = []
+    entropy, powers, functions, matrix = 0.0, [], [], np.zeros((dim, dim))
     for c, term in energy.terms:
         if isinstance(term, Potential):
             potentials.append((c, term.V))
         elif isinstance(term, Interaction):
             _check_kernel(term.W, dim)
             kernels.append((c, term.W))
+        elif isinstance(term, Drift):
+            velocities.append((c, term.b))
+        elif isinstance(term, Diffusion):
+            if term.dim != dim:
+                raise InputError(f"matrix of Diffusion has shape {(term.dim,) * 2}, and the box has dimension {dim}")
+            matrix += c * np.array(term.matrix)
         elif isinstance(term, Entropy):
             entropy += c
         elif isinstance(term, PorousMedium):
@@ -118,7 +145,19 @@ def split(energy: Any, dim: int) -> Parts:
             functions.append((c, term.U))
         else:
             raise InputError(f"the grid solver does not know the energy term {term!r}")
-    return Parts(_total("V", potentials), _total("W", kernels), entropy, tuple(powers), tuple(functions))
+    noise = float(matrix[0, 0]) if (matrix == matrix[0, 0] * np.eye(dim)).all() else 0.0
+    return Parts(
+        _total("V", potentials), _total("W", kernels), entropy, tuple(powers), tuple(functions),
+        _total("b", velocities, vector=True), noise, matrix if matrix.any() and not noise else None,
+    )  # fmt: skip
+
+
+def over_time(energy: Any, dim: int) -> Callable[[float], Parts]:
+    """The parts of each time: one and the same where no function names t. Raises `InputError`, see `split`."""
+    if isinstance(energy, Energy) and energy.names == {"t"}:
+        return lambda t: split(energy.at(t), dim)
+    fixed = split(energy, dim)
+    return lambda t: fixed
 
 
 def describe(energy: Energy) -> str:
@@ -130,24 +169,25 @@ def describe(energy: Energy) -> str:
     return " + ".join(name if c == 1 else f"{c:g} {name}" for c, name in names)
 
 
-def evaluate(name: str, function: Field, x: Array) -> Array:
-    """A user's function at points x (N, d), as finite floats (N,), else an `InputError`."""
+def evaluate(name: str, function: Field, x: Array, vector: bool = False) -> Array:
+    """A user's function at points x (N, d), as finite floats (N,), or (N, d) of a `vector`, else an `InputError`."""
     try:
         values = np.asarray(function(x), dtype=float)
     except (TypeError, AttributeError, ValueError, IndexError) as error:
         raise InputError(f"{name} fails on a numpy array of shape {x.shape}: {error}") from error
-    if values.shape != x.shape[:1]:
-        raise InputError(f"{name} must map shape {x.shape} to {x.shape[:1]}, it returned shape {values.shape}")
+    shape = x.shape if vector else x.shape[:1]
+    if values.shape != shape:
+        raise InputError(f"{name} must map shape {x.shape} to {shape}, it returned shape {values.shape}")
     if not np.isfinite(values).all():
-        where = x[np.flatnonzero(~np.isfinite(values))[0]]
+        where = x[np.argwhere(~np.isfinite(values))[0, 0]]
         raise InputError(f"{name} is not finite at {where}; the grid solver needs it finite in the whole box")
     return values
 
 
-def _total(name: str, pieces: list[tuple[float, Field]]) -> Field | None:
+def _total(name: str, pieces: list[tuple[float, Field]], vector: bool = False) -> Field | None:
     if not pieces:
         return None
-    return lambda x: sum(c * evaluate(name, f, x) for c, f in pieces)  # type: ignore[return-value]
+    return lambda x: sum(c * evaluate(name, f, x, vector) for c, f in pieces)  # type: ignore[return-value]
 
 
 def _check_kernel(W: Field, dim: int) -> None:

@@ -104,6 +104,7 @@ FAMILIES: dict[str, Callable[[int], Path]] = {
     "banana": lambda dim: Chain((Banana(dim), Rotation(dim))),
     "skew": lambda dim: Chain((SinhArcsinh(dim), Rotation(dim, 0.5))),
     "coupling": Coupled,
+    "bent": lambda dim: Chain((SinhArcsinh(dim), Banana(dim))),
     "mixed": lambda dim: Chain((SinhArcsinh(dim), Rotation(dim), Coupled(dim))),
 }
 """Paths by name, for `manufactured`."""

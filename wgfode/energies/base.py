@@ -65,6 +65,10 @@ class Energy:
             total += part
         return total
 
+    def at(self, t: float, args: Any = None) -> Energy:
+        """The energy at one time and parameters: its functions are of x alone, its coefficients numbers."""
+        return Sum(tuple((c * k, part) for c, term in self.terms for k, part in term.at(t, args).terms))
+
     def check(self, trial: Trial) -> None:
         """Try every function of the energy on sample points; raises `InputError`."""
         for _, term in self.terms:
@@ -119,6 +123,9 @@ class Term(Energy):
     def functions(self) -> tuple[Given, ...]:
         """The user's functions that the term calls."""
         return ()
+
+    def at(self, t: float, args: Any = None) -> Energy:
+        return self
 
     def value(self, rho: Pushed) -> Array:
         """The term of F(ρ), a scalar, of terms that have an energy."""

@@ -97,6 +97,9 @@ class Scaled(Term):
     def functions(self) -> tuple[Given, ...]:
         return (self.coefficient.given, *self.term.functions)
 
+    def at(self, t: float, args: Any = None) -> Energy:
+        return number("coefficient", self.coefficient.at(t, args)) * self.term.at(t, args)
+
     def value(self, rho: Pushed) -> Array:
         return self.coefficient.at(rho.t, rho.args) * self.term.value(rho)
 

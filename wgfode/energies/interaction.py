@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -59,6 +59,9 @@ class Interaction(Term):
     @property
     def functions(self) -> tuple[Given, ...]:
         return (self._given,)
+
+    def at(self, t: float, args: Any = None) -> Interaction:
+        return replace(self, W=self._given.at(t, args)) if self._given.names else self
 
     def try_functions(self, trial: Trial) -> None:
         if not trial.can(self._given):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -144,6 +144,9 @@ class InternalEnergy(Internal):
     @property
     def functions(self) -> tuple[Given, ...]:
         return (self._given,)
+
+    def at(self, t: float, args: Any = None) -> InternalEnergy:
+        return replace(self, function=self._given.at(t, args)) if self._given.names else self
 
     def U(self, rho: Array) -> Array:
         return self.function(rho)

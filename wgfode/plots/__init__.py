@@ -30,6 +30,11 @@ OF_PROBLEM: dict[str, tuple[Picture, ...]] = {
     "fokker-planck-10d": (projections,),
     "fokker-planck-30d": (plane, variances),
     "kinetic-oscillator": (samples,),
+    "ou-time-dependent-2d": (samples,),
+    "kinetic-double-well": (samples,),
+    "kuramoto": (density,),
+    "moving-trap-100d": (projections,),
+    "manufactured-10d": (projections,),
 }
 """What a problem has beside energy, residual, linear_solve and errors."""
 
