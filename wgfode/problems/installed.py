@@ -16,7 +16,8 @@ from importlib import metadata
 from ..errors import InputError, shown
 from .base import Problem
 
-GROUP = "wgfode.problems"
+GROUP = str(__package__)
+"""The group of entry points, "wgfode.problems"."""
 
 
 def entries() -> dict[str, metadata.EntryPoint]:
