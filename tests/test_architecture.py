@@ -49,6 +49,7 @@ ARROWS: dict[str, str] = {
     # what comes out
     "dataset": "errors flow rhs",
     "storage": "errors dataset",
+    "posterior": "errors dataset",
     # how it is stepped, watched and kept
     "stepping": f"{TOOLS} backend checks derivative drive flow points pushforward rhs solvers tangent",
     "monitor": f"{TOOLS} backend checks derivative drive flow points pushforward rhs solvers stepping tangent",
@@ -57,10 +58,9 @@ ARROWS: dict[str, str] = {
     "adapters": f"{STEPS} checks dataset monitor",
     # one call, and the ways in
     "solve": f"{STEPS} adapters certificate dataset monitor run storage",
-    "forms": "arrays energies",
-    "problems": f"{PROBLEM} forms validation.exact validation.manufactured",
+    "problems": f"{PROBLEM} validation.exact validation.manufactured",
     "plots": "dataset errors flow problems storage validation.compare validation.report",
-    "wgfode": f"{STEPS} adapters certificate dataset monitor run storage solve problems",
+    "wgfode": f"{STEPS} adapters certificate dataset monitor run storage solve problems posterior",
     "cli": f"{STEPS} adapters certificate dataset monitor plots problems run solve storage validation.cases "
     "validation.compare validation.report",
     # validation stands on everything, and nothing of the core on it

@@ -133,3 +133,11 @@ def test_solve_refuses(arguments: dict, named: str) -> None:
 
 def test_planar_and_affine_compose_to_one_flow() -> None:
     assert flow(map=Affine(2) @ Planar(2, layers=3)).size == 6 + 15
+
+
+def test_a_notebook_shows_the_parts() -> None:
+    flow = wgf.GradientFlow(wgf.maps.Affine(1), wgf.Potential(lambda x: (x**2).sum(-1)), wgf.Gaussian.standard(1))
+    text = flow._repr_html_()
+    assert "Affine(dim=1" in text
+    assert "&lt;lambda&gt;" in text
+    assert "<lambda>" not in text

@@ -50,6 +50,28 @@ def test_either_netcdf_engine(dataset: xr.Dataset, tmp_path: Path, engine: str) 
     same(dataset, xr.open_dataset(tmp_path / "run.nc", engine=engine).load())
 
 
+def test_runs_in_one_dataset_keep_what_tells_them_apart(dataset: xr.Dataset, tmp_path: Path) -> None:
+    f = right_hand_side(wgf.problems.get("ornstein-uhlenbeck-2d").with_seed(3).flow)
+    other = f.dataset([0.0, 0.1], [f.initial()] * 2, evaluation=8, seed=1, problem="another", method="Tsit5")
+    files = [write(run, tmp_path / f"{k}.nc") for k, run in enumerate([dataset, other])]
+    runs = xr.concat([xr.open_dataset(file).drop_vars("method", errors="ignore") for file in files], "run")
+    assert runs.problem.values.tolist() == ["ornstein-uhlenbeck-2d", "another"]
+    assert runs.seed.values.tolist() == [0, 1]
+    assert runs.points_seed.values.tolist() == [0, 3]
+    assert other.method == "Tsit5"
+
+
+def test_large_variables_are_compressed_and_coordinates_have_no_fill_value(dataset: xr.Dataset, tmp_path: Path) -> None:
+    large = dataset.assign(grid=("cell", np.zeros(100_000)))
+    write(large, tmp_path / "run.nc")
+    assert os.path.getsize(tmp_path / "run.nc") < 200_000
+    back = xr.open_dataset(tmp_path / "run.nc")
+    xr.testing.assert_identical(back.load(), large)
+    assert back["grid"].encoding["zlib"]
+    assert not any("_FillValue" in back[name].encoding for name in back.coords)
+    assert "history" in back.attrs
+
+
 @pytest.mark.parametrize("name", ["run.nc", "run.zarr"])
 def test_write_replaces_the_old_one(dataset: xr.Dataset, tmp_path: Path, name: str) -> None:
     write(dataset.isel(time=[0]), tmp_path / name)

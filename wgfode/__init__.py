@@ -6,7 +6,7 @@
 
 from importlib import metadata as _metadata
 
-from . import maps, potentials, problems
+from . import maps, potentials, problems, references
 from .energies import (
     Diffusion,
     Drift,
@@ -23,6 +23,7 @@ from .flow import GradientFlow
 from .metrics.relaxed import Relaxed
 from .metrics.wasserstein import Wasserstein
 from .points import GaussHermite, MonteCarlo, Sobol
+from .posterior import to_arviz
 from .references import Barenblatt, Custom, Gaussian, Smoothed, Uniform
 from .run.checkpoint import CheckpointError
 from .solve import solve
@@ -65,5 +66,7 @@ __all__ = [
     "maps",
     "potentials",
     "problems",
+    "references",
     "solve",
+    "to_arviz",
 ]

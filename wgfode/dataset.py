@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,27 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "linear_steps": (("time",), "iterations of the linear solve (0: direct)", "1"),
     "linear_fallback": (("time",), "1 where Cholesky gave way to the smooth filter", "1"),
 }
+
+TELLING = {
+    "problem": ("problem", "name of the problem"),
+    "integrator": ("integrator", "integrator"),
+    "method": ("method", "method of integration"),
+    "seed": ("evaluation_seed", "seed of the held-out points"),
+    "points_seed": ("points_seed", "seed of the driving points"),
+}
+"""The scalar coordinates that tell runs apart: the attribute that each repeats, and its long_name."""
+
+
+def tell_apart(dataset: xr.Dataset) -> None:
+    """Give `dataset` as scalar coordinates what tells runs apart, so that many runs in one keep it."""
+    for name, (attribute, long_name) in TELLING.items():
+        if attribute in dataset.attrs:
+            dataset.coords[name] = ((), dataset.attrs[attribute], {"long_name": long_name})
+
+
+def history() -> str:
+    """What the attribute `history` says of a dataset that is made now."""
+    return f"{datetime.now(UTC).isoformat(timespec='seconds')} made by wgfode {metadata.version('wgfode')}"
 
 
 def versions() -> str:
@@ -102,7 +124,7 @@ def build(
             if name in values
         },
         coords={
-            "time": ("time", times, {"long_name": "flow time", "units": "1", "axis": "T"}),
+            "time": ("time", times, {"long_name": "flow time", "units": "1"}),
             "component": ("component", np.arange(d), {"long_name": "space component"}),
             "component_": ("component_", np.arange(d), {"long_name": "space component, second index"}),
             "parameter": ("parameter", np.arange(flow.size), {"long_name": "index of the map parameter"}),
@@ -113,7 +135,10 @@ def build(
         dataset.coords["term"] = ("term", names, {"long_name": "energy term"})
     dataset.attrs = described(rhs)
     dataset.attrs["w2_bound_absent"] = "it is integrated along a run of wgfode.solve"
-    dataset.attrs.update({name: value for name, value in attributes.items() if value is not None})
+    seed = {} if flow.points.seed is None else {"points_seed": flow.points.seed}
+    dataset.attrs |= seed | {name: value for name, value in attributes.items() if value is not None}
+    dataset.attrs["history"] = history()
+    tell_apart(dataset)
     return dataset
 
 
@@ -122,7 +147,6 @@ def described(rhs: RightHandSide) -> dict[str, Any]:
     flow = rhs.flow
     at_identity = flow.map.starts_at_identity
     known = {
-        "Conventions": "CF-1.11",
         "title": "Parametrized Wasserstein gradient flow" + ("" if at_identity else " from the density of a given map"),
         "map": repr(flow.map),
         "energy": repr(flow.energy),

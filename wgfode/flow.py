@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -111,6 +112,16 @@ class GradientFlow:
         if backend is not None:
             seen = self.frame.whiten(sample) if self.map.starts_at_identity else sample
             self.map.check(backend, seen, self.energy.needs_density)
+
+    def _repr_html_(self) -> str:
+        """The parts of the flow as a table, in notebooks."""
+        shown_ = {item.name: getattr(self, item.name) for item in fields(self)}
+        shown_ |= {"dimension": self.dim, "parameters": self.size}
+        rows = (
+            f"<tr><th style='text-align: left'>{name}</th><td><code>{html.escape(str(value))}</code></td></tr>"
+            for name, value in shown_.items()
+        )
+        return f"<table><caption>{type(self).__name__}</caption>{''.join(rows)}</table>"
 
     @property
     def dim(self) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .backend import load, precision
 from .certificate import Certificate, absent
-from .dataset import add
+from .dataset import add, tell_apart
 from .errors import MissingDependencyError
 from .flow import GradientFlow
 from .monitor.held_out import HeldOut
@@ -167,6 +167,7 @@ def result(course: Run, settings: Settings) -> xr.Dataset:
         dataset.attrs |= {"convexity": bound.convexity, "w2_bound_quadrature_error": bound.quadrature}
     add(dataset, values)
     dataset.attrs |= settings.attributes or {}
+    tell_apart(dataset)
     return dataset
 
 

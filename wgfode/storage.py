@@ -27,6 +27,10 @@ RESERVED = (
 """Names of attributes with which file formats, and xarray when it reads them, do something."""
 
 
+COMPRESSED = 1000
+"""From so many numbers on a variable is compressed."""
+
+
 class StorageError(WgfodeError, OSError):
     """The system refused to write: a full disk, a missing permission."""
 
@@ -129,8 +133,17 @@ def write(dataset: xr.Dataset, path: str | Path) -> Path:
 
 def _replace_file(dataset: xr.Dataset, place: Path) -> None:
     # made in memory first: HDF5 can crash the process when a disk fills up under it
-    content = dataset.to_netcdf(engine="h5netcdf")
+    content = dataset.to_netcdf(engine="h5netcdf", encoding=encoding(dataset))
     replace_file(place, lambda temporary: write_through(temporary, content))
+
+
+def encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """How variables go to a netCDF file: large ones compressed, without loss, and no fill value for coordinates."""
+    found: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in dataset.coords}
+    for name, variable in dataset.variables.items():
+        if variable.dtype.kind in "iuf" and variable.size >= COMPRESSED:
+            found.setdefault(str(name), {}).update(zlib=True, complevel=4, shuffle=True)
+    return found
 
 
 def write_through(path: Path, content: memoryview | bytes) -> None:

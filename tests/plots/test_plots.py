@@ -130,6 +130,10 @@ def test_a_problem_without_a_name_is_drawn_without_what_is_exact() -> None:
         plots.errors(dataset)
 
 
+def test_a_notebook_shows_a_picture() -> None:
+    assert plots.energy(made_up("double-well-1d"))._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     ring, well = made_up("aggregation-ring", 2), made_up("double-well-1d", 2)
     with pytest.raises(wgf.InputError, match="'density' needs the variable 'log_density'"):

@@ -15,14 +15,14 @@ from .selfsimilar import Barenblatt
 
 
 def ornstein_uhlenbeck(flow: GradientFlow) -> OrnsteinUhlenbeck:
-    """Of the sum of a `problems.Quadratic` potential and an entropy, from a normal density."""
+    """Of the sum of a quadratic potential and an entropy, from a normal density."""
     (_, potential), (diffusivity, _) = flow.energy.terms
     form, start = potential.V, flow.reference  # type: ignore[attr-defined]
     return OrnsteinUhlenbeck(form.centre, form.precision, diffusivity, start.mean, start.covariance)
 
 
 def linear_drift(flow: GradientFlow) -> LinearDrift:
-    """Of the sum of a `problems.Linear` drift and a diffusion, from a normal density."""
+    """Of the sum of a linear drift and a diffusion, from a normal density."""
     (_, drift), (_, diffusion) = flow.energy.terms
     form, start = drift.b, flow.reference  # type: ignore[attr-defined]
     return LinearDrift(form.centre, form.matrix, diffusion.matrix, start.mean, start.covariance)  # type: ignore[attr-defined]

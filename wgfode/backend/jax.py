@@ -40,6 +40,9 @@ class JaxBackend:
     def leaves(self, tree: Any) -> list[Any]:
         return jax.tree.leaves(tree)
 
+    def draw(self, sample: Callable[[Any, tuple[int, ...]], Array], n: int, seed: int) -> Array:
+        return sample(jax.random.key(seed), (n,))
+
     def as_args(self, tree: Any) -> Any:
         def leaf(path: Any, value: Any) -> Any:
             if not isinstance(value, (int, float)) and not hasattr(value, "dtype"):

@@ -37,6 +37,9 @@ class Backend(Protocol):
     def leaves(self, tree: Any) -> list[Any]:
         """What a tree (dictionaries, lists, tuples and what the framework knows besides) holds; None is no leaf."""
 
+    def draw(self, sample: Callable[..., Array], n: int, seed: int) -> Array:
+        """n draws, (n, …), by the `sample` method of a distribution of this framework; a seed makes them repeatable."""
+
     def as_args(self, tree: Any) -> Any:
         """`tree` with its real numbers and arrays as arrays of this backend; derivatives go through.
 

@@ -40,6 +40,11 @@ class TorchBackend:
     def leaves(self, tree: Any) -> list[Any]:
         return [leaf for leaf in _pytree.tree_leaves(tree) if leaf is not None]
 
+    def draw(self, sample: Callable[[tuple[int, ...]], Array], n: int, seed: int) -> Array:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(seed)
+            return sample((n,))
+
     def as_args(self, tree: Any) -> Any:
         def leaf(path: Any, value: Any) -> Any:
             if not isinstance(value, (int, float, type(None))) and not hasattr(value, "dtype"):

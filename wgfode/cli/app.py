@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from .. import problems
-from .common import exit_status
+from ..errors import InputError
+from .common import exit_status, say
+from .new import new
 from .run import run
 from .show import plot, show
 from .validate import validate
@@ -17,7 +19,6 @@ app = typer.Typer(
     name="wgfode",
     help="Wasserstein gradient flows as parameter ODEs.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -45,15 +46,19 @@ def root(
 
 
 def list_() -> None:
-    """List the named problems."""
+    """List the named problems, those of installed packages included."""
     with exit_status():
         for name in problems.names():
-            problem = problems.get(name)
+            try:
+                problem = problems.get(name)
+            except InputError as error:  # of an installed package: the others are there all the same
+                say(f"wgfode: {error}")
+                continue
             times = " ".join(f"{t:g}" for t in problem.times)
             typer.echo(f"{name}\n    {problem.description}")
             typer.echo(f"    dimension {problem.flow.dim}, {problem.flow.size} parameters, times {times}")
 
 
 app.command("list")(list_)
-for command in (run, validate, show, plot):
+for command in (run, new, validate, show, plot):
     app.command()(command)

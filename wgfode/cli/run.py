@@ -1,4 +1,4 @@
-"""`wgfode run`: a named problem, or the run of a dataset once more."""
+"""`wgfode run`: a named problem, one of a file, or the run of a dataset once more."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..errors import InputError, Reason, positive
 from ..run.settings import Settings
 from ..solve import solve
 from .common import FAILED, INTERRUPTED, check_directory, exit_status, read_dataset, say
+from .completion import complete
 from .options import with_options
 from .table import table
 
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
 
 @with_options
 def run(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A problem that `wgfode list` shows.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|FILE.py[:name]",
+            help="A problem that `wgfode list` shows, or the flow of a file; `wgfode new` writes one.",
+            autocompletion=complete,
+        ),
+    ] = None,
     until: Annotated[float | None, typer.Option(metavar="T", help="Last time. [default: the problem's]")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the dataset here: .nc or .zarr.")] = None,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the problem's pictures here.")] = None,
@@ -32,12 +40,12 @@ def run(
     ] = None,
     **options: Any,
 ) -> None:
-    """Run a named problem and print its result table."""
+    """Run a problem, named or in a file, and print its result table."""
     with exit_status():
         given = {key: value for key, value in options.items() if value is not None}
-        name, points_seed, kept = recorded(name, from_)
-        points_seed = given.get("seed", points_seed)
-        problem = problems.get(name).with_seed(points_seed)
+        problem, kept = begun(name, from_)
+        if "seed" in given:
+            problem = problem.with_seed(given["seed"])
         times = output_times(tuple(kept.pop("times", problem.times)), until)
         if out is not None:
             storage.check(out, "--out")
@@ -47,40 +55,44 @@ def run(
         dataset = solve(
             problem.flow,
             times,
-            **({"rtol": problem.rtol, "atol": problem.atol} | kept | given),
+            **({"rtol": problem.rtol, "atol": problem.atol, "args": problem.args} | kept | given),
             progress=True,
             checkpoint=place,
-            attributes={"problem": problem.name, "title": problem.description, "points_seed": points_seed},
+            attributes=problem.attributes,
         )
         hand_over(dataset, problem.exact, out, plots)
         if place is not None and options["checkpoint"] is None:  # it has done its duty
             place.unlink(missing_ok=True)
 
 
-def recorded(name: str | None, file: Path | None) -> tuple[str, int, dict[str, Any]]:
-    """(problem, seed of its points, arguments of `solve`) that a command begins with: those of the run in `file`."""
+def begun(name: str | None, file: Path | None) -> tuple[problems.Problem, dict[str, Any]]:
+    """(problem, arguments of `solve`) that a command begins with: those of the run in `file`, where one is given."""
     if file is None:
         if name is None:
-            raise InputError("run needs NAME, a problem that `wgfode list` shows, or --from FILE")
-        return name, 0, {}
+            raise InputError(
+                "run needs NAME, a problem that `wgfode list` shows, FILE.py with a flow of your own "
+                "(`wgfode new FILE.py` writes one), or --from FILE"
+            )
+        return problems.get(name), {}
     dataset = read_dataset(file, "--from")
     kept, attributes = Settings.read(dataset), dataset.attrs
-    missing = [key for key in ("problem", "points_seed") if key not in attributes] + ["times"] * ("times" not in kept)
-    if missing:
-        raise InputError(
-            f"--from={str(file)!r} is not the dataset of a named problem's run: it has no {', '.join(missing)}"
-        )
-    problem = str(attributes["problem"])
-    if name is not None and problems.get(name).name != problem:
-        raise InputError(f"NAME={name!r}, but --from={str(file)!r} is a run of {problem!r}")
-    return problem, int(np.asarray(attributes["points_seed"])), kept
+    try:
+        problem = problems.of(attributes, name)
+    except InputError as error:
+        raise InputError(f"--from={str(file)!r}: {error}") from error
+    if "times" not in kept:
+        raise InputError(f"--from={str(file)!r} is not the dataset of a run of wgfode.solve: it has no output times")
+    seed = attributes.get("points_seed")
+    if seed is None and problem.flow.points.seed is not None:
+        raise InputError(f"--from={str(file)!r} does not say its points_seed, as datasets of `wgfode run` do")
+    return problem if seed is None else problem.with_seed(int(np.asarray(seed))), kept
 
 
 def default_checkpoint(name: str, out: Path | None, resume: bool) -> Path | None:
     """Where checkpoints go when the user does not say: beside the dataset, or here where the run is to be resumable."""
     if out is not None:
         return out.with_name(out.name + ".checkpoint")
-    return Path(f"{name}.checkpoint") if resume else None
+    return Path(f"{name.replace(':', '-')}.checkpoint") if resume else None
 
 
 def output_times(times: tuple[float, ...], until: float | None) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from ..errors import InputError, real, shown
 from ..functions import Given
 from ..pushforward import Pushed
 from .base import Term, scaled_modulus
+from .target import NegativeLog
 
 Array = Any
 
@@ -33,6 +34,18 @@ class Potential(Term):
         if self.convexity is not None:
             real("convexity", self.convexity)
 
+    @classmethod
+    def from_log_density(cls, log_density: Callable[..., Array], convexity: float | None = None) -> Potential:
+        """−log π as a potential: with `+ wgf.Entropy()` the flow goes to the density π, known up to a constant.
+
+        `log_density` maps points (N, d) to (N,) or a single point (d,) to a number, as `log_prob` of
+        torch.distributions and numpyro and the log densities of blackjax and pymc do. `convexity` is the λ of
+        −∇² log π ⪰ λI. Raises `InputError` where `log_density` is no function.
+        """
+        if not callable(log_density):
+            raise InputError(f"log_density must be a function of points, got {shown(log_density)}")
+        return cls(NegativeLog(log_density), convexity)
+
     def modulus_times(self, coefficient: float) -> float | None:
         return scaled_modulus(coefficient, self.convexity)
 
@@ -49,7 +62,7 @@ class Potential(Term):
 
     def try_functions(self, trial: Trial) -> None:
         if trial.can(self._given):
-            trial.function("V", self._given.at(trial.t, trial.args), trial.points)
+            trial.function(getattr(self.V, "called", "V"), self._given.at(trial.t, trial.args), trial.points)
 
     def value(self, rho: Pushed) -> Array:
         return rho.mean(self._given.at(rho.t, rho.args)(rho.x))

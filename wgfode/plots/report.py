@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ..storage import replace_file
 from ..validation.report import Outcome
-from .style import COLOURS, EXACT_LINE, LARGEST, MARKERS, RUN, legend_below, name_outer, panels, positive_only
+from .style import COLOURS, EXACT_LINE, LARGEST, MARKERS, RUN, Drawing, legend_below, name_outer, panels, positive_only
 
 ERRORS = ("map_error", "kl", "l1")
 """Figures that are drawn over time."""
@@ -59,7 +59,7 @@ def density(outcome: Outcome) -> Figure:
         name_outer(axes, 2, "x [1]", "density [1]")
         legend_below(figure, axes[0])
     else:
-        figure = Figure(figsize=(2.7 * len(times) + 0.6, 5.8), dpi=130, layout="constrained")
+        figure = Drawing(figsize=(2.7 * len(times) + 0.6, 5.8), dpi=130, layout="constrained")
         grids = figure.subplots(2, len(times), squeeze=False, sharex=True, sharey=True)
         for column, (t, own, on_grid) in enumerate(shots):
             _cells(grids[0, column], on_grid)

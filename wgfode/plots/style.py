@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from functools import lru_cache
@@ -56,6 +57,15 @@ def label(variable: xr.DataArray) -> str:
     return f"{variable.attrs.get('long_name', variable.name)} [{variable.attrs.get('units', '1')}]"
 
 
+class Drawing(Figure):
+    """A figure that a notebook shows when it is the last expression, without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.savefig(stream, format="png")
+        return stream.getvalue()
+
+
 def panels(
     count: int, columns: int, width: float = 3.1, height: float = 3.1, **shared: Any
 ) -> tuple[Figure, list[Axes]]:
@@ -64,7 +74,7 @@ def panels(
     rows = math.ceil(count / columns)
     # room for the title and a legend of one line, which the layout does not make by itself for square panels
     size = (max(width * columns + 0.7, 5.8), height * rows + (1.25 if rows == 1 else 1.0))
-    figure = Figure(figsize=size, dpi=130, layout="constrained")
+    figure = Drawing(figsize=size, dpi=130, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
     for unused in axes[count:]:
         unused.remove()

@@ -9,6 +9,7 @@ has its own points, a function of (seed, k) alone. The segments' ends are jumps 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,12 @@ class Points:
     resample_every: float | None = None
     random: bool = True
     """Whether another segment has other points."""
+    seed: int | None = None
+    """What random points are drawn from; None where nothing is random."""
+
+    def with_seed(self, seed: int) -> Points:
+        """The rule with other random numbers; itself where nothing is random."""
+        return self if self.seed is None else replace(self, seed=seed)  # type: ignore[type-var]
 
     def size(self, dim: int) -> int:
         """The number of points in `dim` dimensions."""

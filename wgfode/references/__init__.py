@@ -9,8 +9,9 @@ as what they were. They take points `(..., d)`, so one row `(d,)` is as good as 
 from .barenblatt import Barenblatt
 from .base import Reference
 from .custom import Custom
+from .distribution import from_distribution
 from .gaussian import Gaussian
 from .smoothed import Smoothed
 from .uniform import Uniform
 
-__all__ = ["Barenblatt", "Custom", "Gaussian", "Reference", "Smoothed", "Uniform"]
+__all__ = ["Barenblatt", "Custom", "Gaussian", "Reference", "Smoothed", "Uniform", "from_distribution"]

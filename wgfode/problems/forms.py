@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from .arrays import like
-from .energies import Drift, Potential
+from ..arrays import like
+from ..energies import Drift, Potential
 
 Array = Any
 Vector = tuple[float, ...]

@@ -1,17 +1,19 @@
-"""The named problems, each with its flow, output times and, where known, exact solution."""
+"""The problems that wgfode brings, each with its flow, output times and, where known, exact solution."""
 
 from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from .energies import Diffusion, Drift, Entropy, Interaction, PorousMedium, Potential
-from .errors import choice
-from .flow import GradientFlow
+from ..energies import Diffusion, Drift, Entropy, Interaction, PorousMedium, Potential
+from ..flow import GradientFlow
+from ..maps import Affine, Planar, Residual
+from ..points import Sobol
+from ..references import Barenblatt, Gaussian
+from ..solvers import LSMR, Cholesky, Eigh
+from .base import Problem
 from .forms import (
     Cosine,
     Kinetic,
@@ -22,43 +24,6 @@ from .forms import (
     quartic_potential,
     ring_kernel,
 )
-from .maps import Affine, Planar, Residual
-from .points import Sobol
-from .references import Barenblatt, Gaussian
-from .solvers import LSMR, Cholesky, Eigh
-
-Array = Any
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A named problem."""
-
-    name: str
-    description: str
-    flow: GradientFlow
-    times: tuple[float, ...]
-    """Output times, 0 included."""
-    rtol: float = 1e-6
-    atol: float = 1e-8
-    """Tolerances at which the problem's figures are stated."""
-
-    exact_solution: str | Callable[[GradientFlow], Any] | None = None
-    """What makes the exact solution of the flow, or its address "module:function"."""
-
-    @property
-    def exact(self) -> Any:
-        """The exact solution (`wgfode.validation.exact`), or None where none is known."""
-        make = self.exact_solution
-        if isinstance(make, str):
-            make = pkgutil.resolve_name(make)
-        return None if make is None else make(self.flow)
-
-    def with_seed(self, seed: int) -> Problem:
-        """The problem with its driving points drawn from another seed."""
-        flow = replace(self.flow, points=replace(self.flow.points, seed=seed))  # type: ignore[type-var]
-        return replace(self, flow=flow)
-
 
 EXACT = "wgfode.validation.exact.named:"
 
@@ -269,13 +234,3 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "moving-trap-100d": _moving_trap_100d,
     "manufactured-10d": _manufactured_10d,
 }
-
-
-def names() -> list[str]:
-    """The names of the problems."""
-    return list(PROBLEMS)
-
-
-def get(name: str) -> Problem:
-    """The problem of that name; `InputError` with the nearest names for an unknown one."""
-    return PROBLEMS[choice("problem", name, PROBLEMS)]()
