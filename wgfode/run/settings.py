@@ -180,8 +180,8 @@ class Settings:
     )  # fmt: skip
     stiffness: bool | None = option(
         None,
-        "add the spectral radius of the right-hand side's Jacobian, and what it recommends; by default where that costs "
-        "at most a twentieth of the run's right-hand sides, as it does of a stiff one with an explicit method",
+        "add the spectral radius of the right-hand side's Jacobian, and what it recommends; by default where that "
+        "costs at most a twentieth of the run's right-hand sides, as it does of a stiff one with an explicit method",
         SWITCH, optional(switch), command=Command(default="where it costs next to nothing"),
     )  # fmt: skip
     progress: bool = option(False, "a progress bar on stderr", SWITCH, switch, attribute=None, command=None)
