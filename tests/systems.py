@@ -9,11 +9,11 @@ import jax
 import numpy as np
 
 from wgfode.backend import load
-from wgfode.solvers import LSMR, MINRES, Auto, Cholesky, Eigh, NormalProblem, Nystrom, Solution, Solver
+from wgfode.solvers import CG, LSMR, MINRES, Auto, Cholesky, Eigh, NormalProblem, Nystrom, Solution, Solver
 
 ROWS, SIZE = 60, 24
-SOLVERS = [Cholesky(), Eigh(), MINRES(), LSMR(), Nystrom(shift=1e-8, rank=8), Auto()]
-UNSHIFTED = [Cholesky(shift=0), Eigh(shift=0), MINRES(shift=0), LSMR(shift=0)]
+SOLVERS = [Cholesky(), Eigh(), MINRES(), LSMR(), CG(), Nystrom(shift=1e-8, rank=8), Auto()]
+UNSHIFTED = [Cholesky(shift=0), Eigh(shift=0), MINRES(shift=0), LSMR(shift=0), CG(shift=0)]
 KRYLOV = [MINRES, LSMR, Nystrom]
 EPS = {"float64": 2.2e-16, "float32": 1.2e-7}
 by_name = {"ids": lambda value: getattr(value, "name", None)}

@@ -27,11 +27,12 @@ from .posterior import to_arviz
 from .references import Barenblatt, Custom, Gaussian, Smoothed, Uniform
 from .run.checkpoint import CheckpointError
 from .solve import solve
-from .solvers import LSMR, MINRES, Auto, Cholesky, Eigh, Nystrom
+from .solvers import CG, LSMR, MINRES, Auto, Cholesky, Eigh, Nystrom
 
 __version__ = _metadata.version("wgfode")
 
 __all__ = [
+    "CG",
     "LSMR",
     "MINRES",
     "Auto",

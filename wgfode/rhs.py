@@ -45,10 +45,9 @@ class RightHandSide:
         floor = 1e-13 if backend.dtype == "float64" else 2e-6
         self.tolerance = max(tolerance, floor)
         z, _ = self.drawn(0)
-        rows, has_target = z.shape[0] * z.shape[1], flow.estimator == "velocity"
         sizes = flow.transport.sizes
         self.sizes = sizes if isinstance(sizes, float) else backend.asarray(sizes)
-        self.solver: Solver = flow.solver.resolve(flow.size, rows, has_target, flow.map.shift)
+        self.solver: Solver = flow.solver.resolve(flow.size, z.shape[0] * z.shape[1], flow.map.shift)
         # the functions of this energy are now met with the framework's own arrays
         flow.check(backend, self._known(args))
 

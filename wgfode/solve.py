@@ -150,7 +150,8 @@ def result(course: Run, settings: Settings) -> xr.Dataset:
     times, thetas = [state.time for state in course.saved], [state.theta for state in course.saved]
     values: dict[str, np.ndarray] = {}
     known = settings.kept() | course.attributes() | {"points_on_the_way": course.held_out.n}
-    if settings.stiffness:
+    wanted = settings.stiffness
+    if wanted or (wanted is None and stiffness.affordable(len(times), course.last.evaluations)):
         used = (methods or [settings.method])[-1].split()[-1]
         values["stiffness"], advice = stiffness.report(f.rhs, times, thetas, used, course.last.accepted)
         known["recommendation"] = advice

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 import wgfode as wgf
 from wgfode.cli.app import app
 from wgfode.run.settings import OPTIONS, Settings
+from wgfode.stepping import stiffness
 from wgfode.storage import write
 
 FLOW = wgf.problems.get("ornstein-uhlenbeck-2d").flow
@@ -200,7 +201,18 @@ def test_a_missing_integrator_names_the_one_that_is_there(monkeypatch: pytest.Mo
 
 def test_stiffness_is_written_as_the_schema_has_it() -> None:
     dataset = wgf.solve(FLOW, [0.01], integrator="torchdiffeq", evaluation=16, certificate=False, rtol=1e-3,
-                        attributes={"evaluation": 3, "self": "me", "sizes": [1.0, 2.0]})  # fmt: skip
+                        stiffness=True, attributes={"evaluation": 3, "self": "me", "sizes": [1.0, 2.0]})  # fmt: skip
     assert dataset["stiffness"].dims == ("time",)
     assert dataset["stiffness"].attrs["units"] == "1"
     assert (dataset.attrs["evaluation"], dataset.attrs["self"]) == (3, "me")
+
+
+def test_by_default_stiffness_is_told_where_it_costs_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain: dict[str, Any] = {"integrator": "torchdiffeq", "evaluation": 16, "certificate": False}
+    short = wgf.solve(FLOW, [0.01], rtol=1e-3, **plain)
+    assert "stiffness" not in short
+    assert "recommendation" not in short.attrs
+    assert stiffness.affordable(2, 700)
+    assert not stiffness.affordable(6, 700)
+    monkeypatch.setattr(stiffness, "SHARE", 1e3)  # in place of a long run
+    assert wgf.solve(FLOW, [0.01], rtol=1e-3, **plain)["stiffness"].shape == (2,)

@@ -107,7 +107,8 @@ def test_order_of_convergence(name: str) -> None:
 @pytest.mark.parametrize("integrator", ["diffrax", "torchdiffeq"])
 def test_stiff_run(integrator: str) -> None:
     flow, exact = ornstein_uhlenbeck(1e4)
-    ds = wgf.solve(flow, [0.01, 2.0], integrator=integrator, method="kvaerno5", rtol=1e-5, atol=1e-7, evaluation=256)
+    ds = wgf.solve(flow, [0.01, 2.0], integrator=integrator, method="kvaerno5", rtol=1e-5, atol=1e-7,
+                   evaluation=256, stiffness=True)  # fmt: skip
     assert ds.attrs["status"] == "completed"
     assert ds.attrs["method"] == "Kvaerno5"
     assert ds.attrs["accepted_steps"] < 80
@@ -204,7 +205,8 @@ def test_error_norm_of_the_metric_with_explicit_methods(integrator: str) -> None
 
 def test_auto_chooses_and_switches() -> None:
     mild, _ = ornstein_uhlenbeck(2.0)
-    ds = wgf.solve(mild, [0.5], integrator="torchdiffeq", method="AUTO", rtol=1e-4, atol=1e-6, evaluation=64)
+    ds = wgf.solve(mild, [0.5], integrator="torchdiffeq", method="AUTO", rtol=1e-4, atol=1e-6,
+                   evaluation=64, stiffness=True)  # fmt: skip
     assert ds.attrs["methods"] == "t=0: Tsit5"
     assert ds.attrs["recommendation"].startswith("not stiff")
     stiff, _ = ornstein_uhlenbeck(1e4)

@@ -138,6 +138,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Eigh": [{}, {"shift": 0}],
     "MINRES": [{}, {"shift": 0}],
     "LSMR": [{}, {"shift": 0}],
+    "CG": [{}, {"shift": 0}],
     "Nystrom": [{"shift": 1e-8, "rank": 8}],
     "Auto": [{}],
     "Krylov": [],

@@ -31,7 +31,7 @@ def as_parameter(name: str, told: Option, default: Any) -> inspect.Parameter:
     form, flag = told.command, name.replace("_", "-")
     assert form is not None
     is_switch = told.kind.type is bool
-    declared = f"--{flag}/--no-{flag}" if is_switch and default else f"--{flag}"
+    declared = f"--{flag}/--no-{flag}" if is_switch and default is not False else f"--{flag}"
     otherwise = form.default or ({True: flag}.get(default) if is_switch else default)
     words = form.help or told.help
     text = f"{words[0].upper()}{words[1:]}." + (f" [default: {otherwise}]" if otherwise is not None else "")

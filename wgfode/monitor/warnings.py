@@ -21,8 +21,6 @@ FOLLOWS = 0.2
 """The defect as a share of the motion beyond which a run says that its map does not follow."""
 ENOUGH = 10
 """Equations a parameter beyond which more points do not help against over-fitting."""
-SLACK = 2.0
-"""Relative residual of a linear solve over the one it was to reach, beyond which it stagnates."""
 
 
 class Warnings:
@@ -116,15 +114,15 @@ class Warnings:
                     "at t=%.4g the Gram matrix is singular to rounding, and %s gave way to the smooth filter of Eigh "
                     "(linear residual %.3g); the dataset counts how often", time, solver.name, residual,
                 )  # fmt: skip
-        goal = solver.goal(self.rhs.tolerance)
-        if goal is not None and not residual <= SLACK * goal:
+        steps, tolerance = int(reading["linear_steps"]), self.rhs.tolerance
+        if solver.stagnates(residual, steps, self.rhs.flow.size, tolerance):
             self.stagnations += 1
             if self.stagnations == 1:
                 log.warning(
-                    "at t=%.4g %s stagnated: relative residual %.3g after %d steps, where %.3g was asked. "
+                    "at t=%.4g %s stagnated: relative residual %.3g after %d steps, with a goal of %.3g. "
                     "A larger shift, more steps (max_steps) or a looser rtol help (now %r); "
                     "w2_bound has the error inside",
-                    time, solver.name, residual, int(reading["linear_steps"]), goal, solver,
+                    time, solver.name, residual, steps, solver.goal(tolerance), solver,
                 )  # fmt: skip
 
     def attributes(self) -> dict[str, Any]:

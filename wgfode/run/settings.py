@@ -178,9 +178,12 @@ class Settings:
         "parameters", 'what a step\'s error is measured in: "parameters", or "metric", the displaced mass ‖J δθ‖',
         WORD, one_of("parameters", "metric"), fingerprint=True,
     )  # fmt: skip
-    stiffness: bool = option(
-        True, "add the spectral radius of the right-hand side's Jacobian, and what it recommends", SWITCH, switch
-    )
+    stiffness: bool | None = option(
+        None,
+        "add the spectral radius of the right-hand side's Jacobian, and what it recommends; by default where that "
+        "costs at most a twentieth of the run's right-hand sides, as it does of a stiff one with an explicit method",
+        SWITCH, optional(switch), command=Command(default="where it costs next to nothing"),
+    )  # fmt: skip
     progress: bool = option(False, "a progress bar on stderr", SWITCH, switch, attribute=None, command=None)
     certificate: bool = option(
         True, "carry `w2_bound` along (`wgfode.certificate`), at one more right-hand side a step",

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .base import Solution, Solver, State
+from .cg import CG
 from .cholesky import Cholesky
 from .eigh import Eigh
-from .lsmr import LSMR
-from .minres import MINRES
 from .problem import NormalProblem
 
 Array = Any
@@ -24,16 +23,14 @@ DENSE_WORK = 1e11
 
 @dataclass(frozen=True)
 class Auto(Solver):
-    """Eigh for few unknowns, Cholesky for some thousand, beyond them LSMR, or MINRES where only b is known.
+    """Eigh for few unknowns, Cholesky for some thousand, CG beyond them.
 
     The choice depends on shapes alone: it is the same along a run, and known before it (`resolve`).
     """
 
     name = "Auto"
 
-    def resolve(
-        self, size: int, rows: int | None = None, has_target: bool = True, shift: float | None = None
-    ) -> Solver:
+    def resolve(self, size: int, rows: int | None = None, shift: float | None = None) -> Solver:
         """See `Solver.resolve`: the solver picked, by its `name`."""
         affordable = rows is None or rows * size**2 <= DENSE_WORK
         given: dict[str, Any] = {} if shift is None else {"shift": shift}
@@ -41,10 +38,10 @@ class Auto(Solver):
             return Eigh(**given)
         if size <= DENSE_SIZE and affordable:
             return Cholesky(**given)
-        return LSMR(**given) if has_target else MINRES(**given)
+        return CG(**given)
 
     def _resolved(self, problem: NormalProblem) -> Solver:
-        return self.resolve(problem.size, problem.rows, problem.target is not None)
+        return self.resolve(problem.size, problem.rows)
 
     def init(self, problem: NormalProblem, tolerance: float, near: State | None = None) -> State:
         """See `Solver.init`: the state of the solver that is picked."""

@@ -64,9 +64,7 @@ class Solver(Generic[S]):
     differentiable: bool = True
     direct: bool = False
 
-    def resolve(
-        self, size: int, rows: int | None = None, has_target: bool = True, shift: float | None = None
-    ) -> Solver:
+    def resolve(self, size: int, rows: int | None = None, shift: float | None = None) -> Solver:
         """The solver that is used for m = `size` unknowns and n = `rows` equations (None: not known).
 
         `shift` is the one that a map asks for, of a solver that was left to choose.
@@ -74,8 +72,12 @@ class Solver(Generic[S]):
         return self
 
     def goal(self, tolerance: float) -> float | None:
-        """The relative residual that the iteration is to reach at a flow's `tolerance`; None for no iteration."""
+        """The relative error, in its own norm, that an iteration is to reach at a flow's `tolerance`; else None."""
         return None
+
+    def stagnates(self, residual: float, steps: int, size: int, tolerance: float) -> bool:
+        """Whether a solve for m = `size`, with this relative `residual` after `steps`, missed that goal."""
+        return False
 
     def loosened(self, rtol: float) -> Solver:
         """This solver, with a goal not below `rtol`."""

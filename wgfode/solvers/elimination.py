@@ -66,6 +66,11 @@ class Elimination:
         moved = self.block.apply(self.inverse(self.block.take(b)))
         return self.rest * (b - self.problem.adjoint(moved))
 
+    def energy(self, b: Array) -> Array:
+        """b₁ᵀ(G₁₁ + σ)⁻¹b₁, 0-dim: the part of ξᵀ(G + σ)ξ that is known beforehand."""
+        moved = self.block.take(b)
+        return self.problem.backend.xp.sum(moved * self.inverse(moved))
+
     def recovered(self, xi: Array, b: Array) -> Array:
         """ξ from ξ₂, with ξ₁ = (G₁₁ + σ)⁻¹(b₁ − G₁₂ξ₂)."""
         xi = self.rest * xi

@@ -14,6 +14,8 @@ Array = Any
 
 PASSES = 3
 """Runs of a recurrence in one solve: the first, and at most two restarts."""
+SLACK = 2.0
+"""Relative residual over the one it was to reach, beyond which a solve stagnates."""
 ROUNDING = 10
 """The smallest relative residual to aim at, in rounding units of the dtype."""
 
@@ -54,8 +56,8 @@ K = TypeVar("K", bound=KrylovState)
 class Krylov(Solver[K]):
     """A matrix-free solver of (G + σ) ξ = b, σ = `shift` × the mean diagonal of G.
 
-    It stops at |b − (G+σ)ξ| ≤ `rtol` |b| (None: the `tolerance` given to `init`), or after `max_steps`
-    iterations (None: 10 m, at least 500 and at most 10000). A recurrence only estimates its residual, so
+    Unless it says otherwise it stops at |b − (G+σ)ξ| ≤ `rtol` |b| (None: the `tolerance` given to `init`), or after
+    `max_steps` iterations (None: 10 m, at least 500 and at most 10000). A recurrence only estimates its residual, so
     the true one is computed when it claims to be done, and the iteration restarted from there, at most
     twice, where that is still too large. A residual below its own rounding error is not pursued: what lies
     below is noise, and the iteration would amplify the part of it that is in the kernel of G.
@@ -76,8 +78,16 @@ class Krylov(Solver[K]):
             positive_int("max_steps", self.max_steps)
 
     def goal(self, tolerance: float) -> float:
-        """See `Solver.goal`."""
+        """The relative residual to reach."""
         return tolerance if self.rtol is None else self.rtol
+
+    def budget(self, size: int) -> int:
+        """The most iterations for m = `size`."""
+        return self.max_steps or min(max(10 * size, 500), 10_000)
+
+    def stagnates(self, residual: float, steps: int, size: int, tolerance: float) -> bool:
+        """See `Solver.stagnates`."""
+        return not residual <= SLACK * self.goal(tolerance)
 
     def loosened(self, rtol: float) -> Krylov[K]:
         """See `Solver.loosened`."""
@@ -95,12 +105,17 @@ class Krylov(Solver[K]):
             return known
         return replace(known, elimination=Elimination.of(problem, problem.block, known.sigma))
 
-    def solve(self, state: K, b: Array | None = None, start: Array | None = None) -> Solution:
-        """See `Solver.solve`. Raises `InputError` where `start` is not (m,)."""
-        problem, xp = state.problem, state.problem.backend.xp
+    def checked(self, problem: NormalProblem, b: Array | None, start: Array | None) -> Array:
+        """The right-hand side, `b` or the problem's own; `InputError` where `start` is not (m,)."""
         rhs = problem.rhs if b is None else b
         if start is not None and tuple(start.shape) != tuple(rhs.shape):
             raise InputError(f"start must have shape {tuple(rhs.shape)}, got {tuple(start.shape)}")
+        return rhs
+
+    def solve(self, state: K, b: Array | None = None, start: Array | None = None) -> Solution:
+        """See `Solver.solve`. Raises `InputError` where `start` is not (m,)."""
+        problem, xp = state.problem, state.problem.backend.xp
+        rhs = self.checked(problem, b, start)
         goal = max(state.rtol, ROUNDING * rounding_unit(xp, rhs)) * norm(xp, rhs)
         elimination = state.elimination
         if elimination is None:
@@ -118,7 +133,7 @@ class Krylov(Solver[K]):
     ) -> tuple[Array, Array, Array]:
         """(ξ, its true residual, all steps) of (G + σ) ξ = `rhs`, (m,), to a residual of `goal`."""
         problem, sigma, xp = state.problem, state.sigma, state.problem.backend.xp
-        budget = self.max_steps or min(max(10 * problem.size, 500), 10_000)
+        budget = self.budget(problem.size)
 
         def proceed(now: tuple) -> Array:
             _, residual, steps, passes = now

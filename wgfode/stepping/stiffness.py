@@ -25,6 +25,8 @@ ITERATIONS = 12
 """Of the power method; a few are enough for a figure that is compared with powers of ten."""
 AGAIN = 4
 """The same for a call that begins with the direction of the one before."""
+SHARE = 0.05
+"""The most that a report may cost of a run that did not ask for it."""
 ROUGH = 1e-2
 """The tolerance of its linear solves, where they are iterative."""
 
@@ -108,6 +110,15 @@ def choose(rhs: RightHandSide, radius: float, span: float, now: str | None = Non
     if now == "Kvaerno5":
         return "Tsit5" if gain < 0.25 else now
     return "Kvaerno5" if gain > (1.0 if now is None else 2.0) else "Tsit5"
+
+
+def affordable(times: int, evaluations: int) -> bool:
+    """Whether a report at so many times costs little beside a run of so many right-hand sides.
+
+    An iteration is a derivative with a linear solve of its own, counted as two of them. A run that stability makes long
+    is always told; a short one has nothing to be told.
+    """
+    return times + 2 * (ITERATIONS + AGAIN * (times - 1)) <= SHARE * evaluations
 
 
 def report(
