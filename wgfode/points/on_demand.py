@@ -22,6 +22,7 @@ class Scheduled(Points):
 
     inner: Points
     begins: list[float] = field(default_factory=list)
+    seed: int | None = field(init=False, repr=False)
     resample_every = math.inf  # tells an adapter that its points depend on time
 
     def __post_init__(self) -> None:
@@ -35,11 +36,7 @@ class Scheduled(Points):
             raise InputError(
                 f"resample='auto' decides when to resample: give points without resample_every, got {self.inner!r}"
             )
-
-    @property
-    def seed(self) -> int:
-        """The seed of the inner points."""
-        return self.inner.seed  # type: ignore[attr-defined]
+        self.seed = self.inner.seed
 
     def size(self, dim: int) -> int:
         return self.inner.size(dim)

@@ -189,11 +189,11 @@ def _moving_trap_100d() -> Problem:
     """50 particles x_i in the plane: V = ½Σ|x_i − β(t)|² − (α/4N)Σ_ij|x_i − x_j|², β on a circle, α = ½."""
     particles, repulsion, turn = 50, 0.5, np.pi / 2 * np.arange(50) / 50
     pairs = np.kron(np.full((particles, particles), repulsion / particles), np.eye(2))
+    right, up = np.tile(np.eye(2), particles)
     start = 2 * np.stack([1 + np.cos(4 * turn), np.sin(4 * turn)], axis=1).ravel()
     flow = GradientFlow(
         map=Affine(2 * particles),
-        energy=circling((1 - repulsion) * np.eye(2 * particles) + pairs, *np.tile(np.eye(2), particles), np.pi)
-        + 0.1 * Entropy(),
+        energy=circling((1 - repulsion) * np.eye(2 * particles) + pairs, right, up, np.pi) + 0.1 * Entropy(),
         reference=Gaussian(start, 0.2 * np.eye(2 * particles)),
         points=Sobol(512, seed=0),
     )
