@@ -47,7 +47,9 @@ class EquinoxModel(Model):
 
     def _look(self) -> None:
         """Raise `InputError` where the module does not take points to points; what it computes is tried in a flow."""
-        theta, z = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((self.size,), (2, self.dim)))
+        # in jax's own precision: what a bijection makes by itself has that, and a scan mixes none
+        own = jax.dtypes.canonicalize_dtype(float)
+        theta, z = (jax.ShapeDtypeStruct(shape, own) for shape in ((self.size,), (2, self.dim)))
         try:
             found = jax.eval_shape(self.model, theta, z)
             shape = found.shape

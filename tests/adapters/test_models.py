@@ -228,6 +228,17 @@ def test_what_zuko_cannot_do_is_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("x64", [True, False])
+def test_a_scanned_flowjax_flow_is_a_map_in_either_mode_of_jax(x64: bool) -> None:
+    jax, flows = pytest.importorskip("jax"), pytest.importorskip("flowjax.flows")
+    base = pytest.importorskip("flowjax.distributions").StandardNormal((2,))
+    with jax.enable_x64(x64):
+        made = flows.coupling_flow(
+            jax.random.key(0), base_dist=base, flow_layers=2, nn_width=4, nn_activation=jax.numpy.tanh
+        )
+        assert from_flowjax(made).size > 0
+
+
 def test_flowjax_flows_by_their_own_log_determinant() -> None:
     flows = pytest.importorskip("flowjax.flows")
     normal = pytest.importorskip("flowjax.distributions").StandardNormal((2,))
@@ -289,3 +300,8 @@ def test_the_documentation_runs(caplog: pytest.LogCaptureFixture) -> None:
         if "flowjax" in block:
             pytest.importorskip("flowjax")
         exec(block, scope)
+        if "fitted = zuko" in block:  # it starts from the samples' density, as far as the flow was fitted
+            run = wgf.solve(scope["flow"], [1e-3], **QUICK)
+            assert run.attrs["status"] == "completed"
+            np.testing.assert_allclose(run["mean"][0], [0.0, 1.0], atol=0.2)
+            assert run.attrs["initial_density"].startswith("T_θ0#λ")
