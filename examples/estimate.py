@@ -81,7 +81,7 @@ def estimate(
     def slopes(p: np.ndarray) -> np.ndarray:
         return torch.func.jacfwd(misses)(torch.as_tensor(p)).numpy()
 
-    found = optimize.least_squares(numbers, first, slopes, x_scale="jac", max_nfev=tries)
+    found = optimize.least_squares(numbers, first, slopes, x_scale="jac", xtol=1e-5, ftol=1e-5, max_nfev=tries)
     # every miss has variance one; those of one time are correlated, which makes the errors estimates
     return found.x, np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)))
 

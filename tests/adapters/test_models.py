@@ -227,7 +227,6 @@ def test_what_zuko_cannot_do_is_refused() -> None:
         from_zuko(zuko.flows.SOSPF(2, hidden_features=(4,)))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("x64", [True, False])
 def test_a_scanned_flowjax_flow_is_a_map_in_either_mode_of_jax(x64: bool) -> None:
     jax, flows = pytest.importorskip("jax"), pytest.importorskip("flowjax.flows")
@@ -239,6 +238,7 @@ def test_a_scanned_flowjax_flow_is_a_map_in_either_mode_of_jax(x64: bool) -> Non
         assert from_flowjax(made).size > 0
 
 
+@pytest.mark.slow
 def test_flowjax_flows_by_their_own_log_determinant() -> None:
     flows = pytest.importorskip("flowjax.flows")
     normal = pytest.importorskip("flowjax.distributions").StandardNormal((2,))
