@@ -26,17 +26,12 @@ LARGEST = {2: 1e-3, 10: 1e-2}
 """What the best map of a dimension is held to."""
 
 
-def _spread_out(dim: int) -> dict[str, Any]:
-    """Ridges along the axes where random ones would be too few."""
-    return {} if dim == 2 else {"init": "axis"}
-
-
 FAMILIES: dict[str, Callable[[int, int], Map]] = {
-    "residual": lambda dim, width: Affine(dim) @ Residual(dim, width=width, **_spread_out(dim)),
-    "planar": lambda dim, width: Affine(dim) @ Planar(dim, layers=width, **_spread_out(dim)),
+    "residual": lambda dim, width: Affine(dim) @ Residual(dim, width=width, init="axis"),
+    "planar": lambda dim, width: Affine(dim) @ Planar(dim, layers=width, init="axis"),
     "triangular": lambda dim, width: Triangular(dim, width=width),
     "coupling": lambda dim, width: Coupling(dim, layers=2 if dim == 2 else 6, width=width),
-    "neural-ode": lambda dim, width: Affine(dim) @ NeuralODE(dim, width=width, **_spread_out(dim)),
+    "neural-ode": lambda dim, width: Affine(dim) @ NeuralODE(dim, width=width, init="axis"),
 }
 
 
