@@ -11,6 +11,7 @@ from ..backend import load
 from ..dataset import build
 from ..drive import Drive
 from ..errors import InputError
+from ..flow import Segment
 from ..pushforward import push
 from ..rhs import Evaluation, RightHandSide
 
@@ -55,7 +56,7 @@ class AdaptedRightHandSide:
             )
         return theta
 
-    def at(self, t: Any, theta: Array, segment: int | None = None, args: Any = None) -> Evaluation:
+    def at(self, t: Any, theta: Array, segment: Segment | None = None, args: Any = None) -> Evaluation:
         """The right-hand side at θ (m,) and t, by default with the points of the segment of t and with its own args."""
         return self.evaluate(theta, self.rhs.drive(t, segment, args))
 
@@ -70,8 +71,8 @@ class AdaptedRightHandSide:
         return self.rhs.initial()
 
     def jump_times(self, t0: float, t1: float) -> np.ndarray:
-        """The resampling times strictly inside (t0, t1); hand them to the integrator."""
-        return self.rhs.flow.points.jump_times(t0, t1)
+        """The resampling times and the flow's `jumps` strictly inside (t0, t1); hand them to the integrator."""
+        return self.rhs.flow.jump_times(t0, t1)
 
     def pushforward(self, theta: Array, z: Any) -> Array:
         """T_θ(z), (N, d) → (N, d)."""

@@ -156,6 +156,7 @@ def described(rhs: RightHandSide) -> dict[str, Any]:
         "metric": repr(flow.metric),
         "solver": repr(flow.solver) if flow.solver is rhs.solver else f"{flow.solver!r} → {rhs.solver!r}",
         "estimator": flow.estimator,
+        **({"jumps": list(flow.jumps)} if flow.jumps else {}),
         "backend": rhs.backend.name,
         "dtype": rhs.backend.dtype,
         "linear_tolerance": rhs.tolerance,

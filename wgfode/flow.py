@@ -6,14 +6,15 @@ import html
 import warnings
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .backend.protocol import Backend
 from .checks import Trial
 from .energies import Energy
-from .errors import InputError, choice, settle, shown
+from .errors import InputError, choice, real, settle, shown
 from .maps.base import Map
 from .maps.frame import Frame
 from .maps.whitened import Whitened
@@ -30,6 +31,20 @@ TRIED = 64
 """The most points on which the functions of an energy are tried; never as many as dimensions."""
 
 
+class Segment(NamedTuple):
+    """A piece of time in which the right-hand side does not jump."""
+
+    points: int
+    """The segment of the points."""
+    piece: int
+    """How many of the flow's `jumps` are past."""
+
+
+def before(t: float, dtype: str) -> float:
+    """A time just short of t, also for stages that round to `dtype`."""
+    return t - 8 * float(np.finfo(dtype).eps) * abs(t)
+
+
 @dataclass(frozen=True)
 class GradientFlow:
     """The Wasserstein gradient flow of `energy`, on the densities that `map` makes of `reference`.
@@ -42,7 +57,9 @@ class GradientFlow:
     - `metric`: `Relaxed()` (Ĝ) or `Wasserstein(potentials)` (G);
     - `solver`: how the linear problem is solved; `Auto()` picks by size;
     - `estimator`: "velocity" (least squares against g; the default) or "energy" (∇_θ of the sampled
-      energy, the literature's; it overfits the log-determinant on frozen points).
+      energy, the literature's; it overfits the log-determinant on frozen points);
+    - `jumps`: times at which functions that name `t` jump. A step of `solve` ends just before each and the next begins
+      after it; times outside of a run do nothing.
 
     Raises `InputError`, naming the argument, for anything that does not fit together: dimensions,
     an entropy with a map or reference that has no density, or with a reference whose score is not that of its
@@ -58,6 +75,7 @@ class GradientFlow:
     metric: Metric = field(default_factory=Relaxed)
     solver: Solver = field(default_factory=Auto)
     estimator: str = "velocity"
+    jumps: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name, kind in (("map", Map), ("energy", Energy), ("reference", Reference), ("points", Points),
@@ -65,7 +83,9 @@ class GradientFlow:
             value = getattr(self, name)
             if not isinstance(value, kind):
                 raise InputError(f"{name} must be a wgfode {kind.__name__}, got {shown(value)}")
-        settle(self, estimator=choice("estimator", self.estimator, ("velocity", "energy")))
+        settle(self, estimator=choice("estimator", self.estimator, ("velocity", "energy")), jumps=_jumps(self.jumps))
+        if self.jumps and "t" not in self.energy.names:
+            raise InputError(f"jumps={self.jumps} are of functions that name t, and none of {self.energy!r} does")
         if self.map.dim != self.reference.dim:
             raise InputError(f"map has dimension {self.map.dim} and reference has dimension {self.reference.dim}")
         if self.map.size == 0:
@@ -133,6 +153,21 @@ class GradientFlow:
         """m, the number of parameters."""
         return self.map.size
 
+    def jump_times(self, t0: float, t1: float) -> np.ndarray:
+        """Where the right-hand side jumps strictly between two times: at `jumps`, and where the points change."""
+        low, high = sorted((t0, t1))
+        return np.union1d(self.points.jump_times(t0, t1), [t for t in self.jumps if low < t < high])
+
+    def segment(self, t: Any) -> Segment:
+        """The piece of time that holds t, between two jumps: it begins with the first."""
+        return Segment(self.points.segment(t), int(np.searchsorted(self.jumps, float(t), side="right")))
+
+    def within(self, t: float, segment: Segment) -> float:
+        """t, or the last time of its segment where it is the segment's end: functions are asked on this side of it."""
+        if segment.piece == len(self.jumps) or t < self.jumps[segment.piece]:
+            return t
+        return before(self.jumps[segment.piece], "float64")
+
     @cached_property
     def frame(self) -> Frame:
         """The whitened coordinates of the reference."""
@@ -185,3 +220,14 @@ def _densities(reference: Reference, z: np.ndarray, backend: Backend | None) -> 
         if backend is None:
             return None
         raise InputError(f"the reference's log_density failed: {type(error).__name__}: {error}") from error
+
+
+def _jumps(value: Any) -> tuple[float, ...]:
+    """`value` as increasing times, else an `InputError`."""
+    try:
+        jumps = tuple(real("jumps", t) for t in value)
+    except TypeError:
+        raise InputError(f"jumps must be a sequence of times, got {shown(value)}") from None
+    if any(b <= a for a, b in pairwise(jumps)):
+        raise InputError(f"jumps must be strictly increasing, got {jumps}")
+    return jumps

@@ -11,7 +11,7 @@ from .arrays import traced
 from .backend.protocol import Backend
 from .drive import Drive
 from .errors import InputError
-from .flow import GradientFlow
+from .flow import GradientFlow, Segment
 from .pushforward import Pushed, push
 from .solvers import NormalProblem, Solver
 from .tangent import Tangent
@@ -55,11 +55,15 @@ class RightHandSide:
         """The θ of the identity map, (m,)."""
         return self.backend.asarray(self.flow.transport.initial())
 
-    def drive(self, t: Any = 0.0, segment: int | None = None, args: Any = None) -> Drive:
-        """What drives the flow at time t: by default with the points of the segment that holds t, and its own args."""
+    def drive(self, t: Any = 0.0, segment: Segment | None = None, args: Any = None) -> Drive:
+        """What drives the flow at time t: by default in the segment that begins with or holds t, with its own args."""
         as_, constant = self.backend.asarray, self.backend.constant
         t = t if "t" in self.names else constant(t)  # torchdiffeq's step sizes, and so its times, may require grad
-        z, weights = self.drawn(self.flow.points.segment(float(constant(t))) if segment is None else segment)
+        if segment is None:
+            segment = self.flow.segment(float(constant(t)))
+        elif self.flow.jumps:
+            t = self.flow.within(float(constant(t)), segment)
+        z, weights = self.drawn(segment.points)
         return Drive(as_(z), as_(weights), as_(t), self.arguments(args))
 
     def arguments(self, args: Any = None) -> Any:

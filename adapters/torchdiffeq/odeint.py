@@ -103,7 +103,7 @@ def _implicit(
         raise InputError("t must be increasing for an implicit method: a gradient flow backwards in time is ill-posed")
     stops = np.union1d(times[1:], f.jump_times(times[0], times[-1]))
     found, last = {times[0]: state.theta}, state
-    for last in states(ImplicitSteps(f.rhs, how), state, stops, how.max_steps):
+    for last in states(ImplicitSteps(f.rhs, how), state, stops, how.max_steps, f):
         found[last.time] = last.theta
     f.evaluations += last.evaluations
     return torch.as_tensor(np.stack([found[time] for time in times])).to(theta0)

@@ -5,10 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import wgfode as wgf
 from wgfode.backend import Backend
 from wgfode.errors import InputError
 from wgfode.references import Custom, Gaussian
-from wgfode.validation.manufactured import FAMILIES, Banana, Chain, Manufactured, Rotation, SinhArcsinh, manufactured
+from wgfode.validation import cases
+from wgfode.validation.cases.manufactured import Variant, over_bound, sweeps, table
+from wgfode.validation.manufactured import (
+    FAMILIES,
+    Banana,
+    Chain,
+    Manufactured,
+    Rotation,
+    SinhArcsinh,
+    arch,
+    manufactured,
+)
 
 T, H = 0.7, 1e-5
 CASES = [(family, dim) for family in FAMILIES for dim in (2, 3, 10)]
@@ -92,6 +104,48 @@ def test_moments_are_those_of_samples() -> None:
     np.testing.assert_allclose(solution.covariance(T), np.cov(x.T), atol=5e-2)
 
 
+@pytest.mark.parametrize("dim", [2, 5])
+def test_the_monotonicity_of_arches(dim: int) -> None:
+    """(b(x) − b(y))·(x − y) ≤ −λ|x − y|² at all times, also far out, and λ is not needlessly small."""
+    solution, rng = arch(dim, until=0.5), np.random.default_rng(0)
+    x = rng.standard_normal((20_000, dim)) * 10.0 ** rng.uniform(-2, 3, (20_000, 1))
+    y = x + rng.standard_normal(x.shape) * 10.0 ** rng.uniform(-2, 2, (20_000, 1))
+    rates = []
+    for t in (0.0, 0.3, 0.5):
+        gap, moved = x - y, solution.drift(x, t) - solution.drift(y, t)
+        rates.append(((moved * gap).sum(1) / (gap**2).sum(1)).max())
+    assert solution.monotonicity is not None
+    assert max(rates) <= -solution.monotonicity
+    assert max(rates) >= -0.9 * solution.monotonicity
+    assert solution.terms.modulus == solution.monotonicity
+
+
+def test_the_bound_of_a_run_is_above_its_error() -> None:
+    """A map too small for the flow, and one whose points are few."""
+    for variant in (Variant("residual", 2, 2, 128, 1e-3), Variant("triangular", 2, 2, 128, 1e-3)):
+        case = variant.case()
+        ds = wgf.solve(
+            case.flow, case.times, integrator="torchdiffeq", rtol=1e-3, atol=1e-5, evaluation=256, stiffness=False,
+            progress=False,
+        )  # fmt: skip
+        found = over_bound(case.flow, ds, case.make_exact())
+        assert found[0] == 0
+        assert (found[1:] > 1e-3).all()
+        assert (found[1:] < 1).all()
+
+
+def test_the_table_of_the_study() -> None:
+    """Orders by least squares, of the sweeps that were run in full."""
+    variants = sweeps()["residual, 2-D: width"]
+    errors = {variant.name: variant.width**-2.0 for variant in variants}
+    assert [line.split()[-1] for line in table(errors)] == ["2.0"]
+    assert table(errors)[0].startswith("residual, 2-D: width")
+    assert {case.name for case in cases.chosen(["manufactured", variants[0].name])} == set(cases.MANUFACTURED)
+    assert all(name == make().name for name, make in cases.MANUFACTURED.items())
+    with pytest.raises(InputError, match="manufactured"):
+        cases.chosen(["manufacured"])
+
+
 def test_its_terms() -> None:
     assert [term.name for _, term in manufactured("banana", 2).terms.terms] == ["drift", "diffusion"]
     assert [term.name for _, term in manufactured("banana", 2, 0.0).terms.terms] == ["drift"]
@@ -105,6 +159,7 @@ BAD = {
     "indefinite": (lambda: manufactured("banana", 2, np.diag([1.0, -1.0])), "positive semidefinite"),
     "size": (lambda: manufactured("banana", 2, np.eye(3)), "diffusion must be of dimension 2"),
     "family": (lambda: manufactured("bananna", 2), "banana"),
+    "bend": (lambda: arch(2, until="late"), "until must be a number"),
     "chain": (lambda: Chain((Banana(2), Rotation(3))), "one dimension"),
     "no chain": (lambda: Chain(()), "one dimension"),
     "coupling": (lambda: FAMILIES["coupling"](1), "at least 2"),

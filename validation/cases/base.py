@@ -47,8 +47,8 @@ class Case:
     """A flow, its output times, and what its runs are compared with.
 
     `make_exact` gives the exact solution, or None; `box` is None where no grid can go. `study` names the case of
-    `grid.convergence` that refines the grid on this problem. `own` are figures beside those of `compare`, each
-    from (run, exact solution) to (time,); they are judged with "exact".
+    `grid.convergence` that refines the grid on this problem. With `certificate` the runs carry their bound. `own` are
+    figures beside those of `compare`, each from (run, exact solution) to (time,); they are judged with "exact".
     """
 
     name: str
@@ -61,6 +61,7 @@ class Case:
     atol: float = 1e-8
     evaluation: int = 4096
     study: str | None = None
+    certificate: bool = False
     own: dict[str, Callable[[xr.Dataset, Any], np.ndarray]] = field(default_factory=dict)
 
     def grids(self) -> tuple[xr.Dataset, xr.Dataset] | None:

@@ -76,9 +76,37 @@ class Rotation(Path):
         )  # fmt: skip
 
 
+class Bent(Path):
+    """Every odd coordinate is moved along the one before: x_i = z_i + bend·t s(z_{i−1}); volumes are kept."""
+
+    bend: float
+
+    def profile(self, z: Array) -> tuple[Array, Array]:
+        """s and its derivative, elementwise."""
+        raise NotImplementedError
+
+    def _spread(self, z: Array) -> Array:
+        """From even coordinates to the odd ones that they move, (d, d) on the right of rows."""
+        spread = np.zeros((self.dim, self.dim))
+        for i in range(1, self.dim, 2):
+            spread[i - 1, i] = self.bend
+        return like(spread, z)
+
+    def inverse(self, t: Any, x: Array) -> Array:
+        return x - like(t, x) * (self.profile(x)[0] @ self._spread(x))
+
+    def carry(self, t: Any, start: Carried) -> Carried:
+        z, velocity, score, log_det = start
+        spread, t = self._spread(z), like(t, z)
+        height, slope = self.profile(z)
+        bent = height @ spread
+        moved = velocity + bent + t * ((slope * velocity) @ spread)
+        return Carried(z + t * bent, moved, score - t * slope * (score @ spread.T), log_det)
+
+
 @dataclass(frozen=True)
-class Banana(Path):
-    """Every odd coordinate is bent along the one before: x_i = z_i + bend·t (z²_{i−1} − 1); volumes are kept."""
+class Banana(Bent):
+    """s(z) = z² − 1: x_i = z_i + bend·t (z²_{i−1} − 1) for odd i."""
 
     dim: int
     bend: float = 0.3
@@ -86,22 +114,23 @@ class Banana(Path):
     def __post_init__(self) -> None:
         settle(self, dim=positive_int("dim", self.dim), bend=real("bend", self.bend))
 
-    def _spread(self, z: Array) -> Array:
-        """From even coordinates to the odd ones that they bend, (d, d) on the right of rows."""
-        spread = np.zeros((self.dim, self.dim))
-        for i in range(1, self.dim, 2):
-            spread[i - 1, i] = self.bend
-        return like(spread, z)
+    def profile(self, z: Array) -> tuple[Array, Array]:
+        return z**2 - 1, 2 * z
 
-    def inverse(self, t: Any, x: Array) -> Array:
-        return x - like(t, x) * ((x**2 - 1) @ self._spread(x))
 
-    def carry(self, t: Any, start: Carried) -> Carried:
-        z, velocity, score, log_det = start
-        spread, t = self._spread(z), like(t, z)
-        bent = (z**2 - 1) @ spread
-        moved = velocity + bent + t * ((2 * z * velocity) @ spread)
-        return Carried(z + t * bent, moved, score - t * 2 * z * (score @ spread.T), log_det)
+@dataclass(frozen=True)
+class Arch(Bent):
+    """s(z) = √(1 + z²) − √2: as `Banana`, and no steeper than `bend`·t anywhere."""
+
+    dim: int
+    bend: float = 1.0
+
+    def __post_init__(self) -> None:
+        settle(self, dim=positive_int("dim", self.dim), bend=real("bend", self.bend))
+
+    def profile(self, z: Array) -> tuple[Array, Array]:
+        root = array_namespace(z).sqrt(1 + z**2)
+        return root - 2**0.5, z / root
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ...points import Sobol
 from ...references import Gaussian, Reference
 from ..exact.solution import Array, Solution, points, time
 from .coupling import Coupled
-from .paths import Banana, Carried, Chain, Path, Rotation, SinhArcsinh
+from .paths import Arch, Banana, Carried, Chain, Path, Rotation, SinhArcsinh
 
 POINTS = 2**14
 """Quasi-random points from which `mean` and `covariance` are taken."""
@@ -32,6 +32,7 @@ class Manufactured(Solution):
 
     whose Lagrangian map is T. `path` is T with T(0, z) = z, `reference` is λ (with a score in closed form), and
     `diffusion` D is a symmetric positive semidefinite matrix (d, d), or a number for that times the identity.
+    `monotonicity` is the drift's, at all times of a run, where it is known: with it runs have a bound.
     `mean` and `covariance` are means over 2^14 quasi-random points, and no closed forms; all else is exact.
     Raises `InputError` where dimensions differ and for a bad diffusion.
     """
@@ -39,6 +40,7 @@ class Manufactured(Solution):
     path: Path
     reference: Reference
     diffusion: Any = 0.0
+    monotonicity: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, Path):
@@ -60,7 +62,7 @@ class Manufactured(Solution):
     @property
     def terms(self) -> Energy:
         """What drives the flow: the drift, and the diffusion where there is one."""
-        drift = Drift(self.drift)
+        drift = Drift(self.drift, self.monotonicity)
         return drift + Diffusion(self.diffusion) if self.diffusion.any() else drift
 
     def _carried(self, t: Any, z: Any) -> Carried:
@@ -104,6 +106,7 @@ FAMILIES: dict[str, Callable[[int], Path]] = {
     "banana": lambda dim: Chain((Banana(dim), Rotation(dim))),
     "skew": lambda dim: Chain((SinhArcsinh(dim), Rotation(dim, 0.5))),
     "coupling": Coupled,
+    "arch": Arch,
     "bent": lambda dim: Chain((SinhArcsinh(dim), Banana(dim))),
     "mixed": lambda dim: Chain((SinhArcsinh(dim), Rotation(dim), Coupled(dim))),
 }

@@ -15,7 +15,10 @@ from .common import FAILED, check_directory, exit_status, say
 def validate(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Problems and grid cases. [default: all named problems]"),
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Problems, grid cases, or manufactured: every map on one exact flow. [default: all problems]",
+        ),
     ] = None,
     all_: Annotated[
         bool, typer.Option("--all", help="The named problems, and the flows that only a grid checks.")
@@ -35,7 +38,7 @@ def validate(
     with exit_status():
         from ..validation import cases, report
 
-        chosen = [cases.get(name) for name in dict.fromkeys(names or default_cases(all_, quick))]
+        chosen = cases.chosen(names or default_cases(all_, quick))
         integrators = [choice("integrator", name, report.INTEGRATORS) for name in integrator or report.INTEGRATORS]
         if out is not None:
             storage.check(out, "--out")
@@ -55,6 +58,8 @@ def validate(
             from ..plots.report import draw
 
             say(f"{len(draw(outcomes, plots))} pictures drawn in {plots}")
+        if lines := report.sweeps(outcomes):
+            typer.echo("\n" + "\n".join(lines))
         missed = sum(not check.passed for outcome in outcomes for check in outcome.checks)
         count = sum(len(outcome.checks) for outcome in outcomes)
         typer.echo(f"\n{count - missed} of {count} bounds kept")

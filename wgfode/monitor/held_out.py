@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..drive import Drive
+from ..flow import Segment
 from ..stepping.integrator import BoundFlow
 
 LARGE = ("x", "log_density")
@@ -28,11 +29,11 @@ class HeldOut:
         self._own = f.rhs.backend.asarray(f.rhs.flow.held_out(evaluation or n, seed)[0])
         self._smallest_jacobian = f.rhs.backend.compile(f.rhs.smallest_jacobian)
 
-    def segment(self, t: float) -> int:
+    def segment(self, t: float) -> Segment:
         """The segment of driving points that begins at or holds the time t."""
-        return self.f.rhs.flow.points.segment(t)
+        return self.f.rhs.flow.segment(t)
 
-    def __call__(self, t: float, theta: Any, segment: int | None = None) -> dict[str, np.ndarray]:
+    def __call__(self, t: float, theta: Any, segment: Segment | None = None) -> dict[str, np.ndarray]:
         """The reading at t and θ (m,); the points of `segment`, by default those of t, drive the flow."""
         rhs = self.f.rhs
         drive = rhs.drive(t, segment)

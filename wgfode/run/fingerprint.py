@@ -21,7 +21,7 @@ from .contents import digest
 if TYPE_CHECKING:
     from .settings import Settings
 
-PARTS = ("map", "energy", "reference", "points", "metric", "solver", "estimator")
+PARTS = ("map", "energy", "reference", "points", "metric", "solver", "estimator", "jumps")
 DIGITS = {"float64": 10, "float32": 4}
 """Digits that count of a computed value, relative to the largest of its kind: the same machine computes the same
 bits only while its threads share out sums in the same way, and the last few digits are where that shows."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import IntegrationError
+from ..flow import Segment
 from ..monitor.interpolant import KEEP, SHAPE, Interpolant, nearest
 from ..stepping.adaptive import scaled
 from ..stepping.integrator import BoundFlow, Integrator, states
@@ -50,7 +51,7 @@ class Outputs:
         if t >= times[-1]:  # the same time but for rounding
             return knots[-1][1]
         i = max(int(np.searchsorted(times, t, side="right")) - 1, 0)
-        segment = self.f.rhs.flow.points.segment
+        segment = self.f.rhs.flow.segment
         # the path has a kink where the points change
         first = next(k for k in range(i + 1) if segment(times[k]) == segment(times[i]))
         last = next((k for k in range(i + 1, len(times)) if segment(times[k]) != segment(times[i])), len(times) - 1)
@@ -71,7 +72,7 @@ class Outputs:
         except IntegrationError:  # where the run itself has passed
             return theta
 
-    def _rate(self, t: float, theta: np.ndarray, segment: int) -> np.ndarray:
+    def _rate(self, t: float, theta: np.ndarray, segment: Segment) -> np.ndarray:
         """θ̇ at (t, θ), with the points of `segment`."""
         self.evaluations += 1
         backend = self.f.rhs.backend

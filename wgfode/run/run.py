@@ -149,7 +149,7 @@ class Run:
 
     def _states(self) -> Iterator[State]:
         while (left := self.stops[self.stops > self.last.time]).size:
-            for state in states(self.integrator, self.last, left, self.method.max_steps):
+            for state in states(self.integrator, self.last, left, self.method.max_steps, self.f):
                 yield state
                 if self._restart:  # with other points from here on
                     self._restart = False

@@ -42,7 +42,7 @@ class EqualSteps:
         span = stop - state.time
         count = self.method.count(span)
         h = span / count
-        drive = self.rhs.drive(state.time + h, self.rhs.flow.points.segment(state.time))
+        drive = self.rhs.drive(state.time + h, self.rhs.flow.segment(state.time))
         try:
             theta, evaluations, memory = self.scheme(state.theta, h, state.time, drive, state.memory)
         except IntegrationError as error:

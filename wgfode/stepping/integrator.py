@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..drive import Drive
 from ..errors import IntegrationError, Reason
+from ..flow import Segment, before
 from ..rhs import Evaluation, RightHandSide
 from .state import State
 
@@ -29,7 +31,7 @@ class BoundFlow(Protocol):
     def initial(self) -> Array:
         """The starting parameters, (m,)."""
 
-    def at(self, t: float, theta: Array, segment: int | None = None) -> Evaluation:
+    def at(self, t: float, theta: Array, segment: Segment | None = None) -> Evaluation:
         """The right-hand side at θ (m,) and time t, by default with the points of the segment that holds t."""
 
     def diagnose(self, theta: Array, drive: Drive, held_out: Drive) -> dict[str, Array]:
@@ -69,18 +71,26 @@ class Integrator(Protocol):
         """
 
 
-def states(integrator: Integrator, state: State, stops: np.ndarray, max_steps: int) -> Iterator[State]:
+def states(
+    integrator: Integrator, state: State, stops: np.ndarray, max_steps: int, f: BoundFlow | None = None
+) -> Iterator[State]:
     """The states of a run from `state` through the times `stops`, at each of which a step ends.
+
+    At the jumps of the flow of `f` it ends just before, so that no stage is taken beyond, and its state is that of the
+    jump: the step after it begins there.
 
     The run takes at most `max_steps` steps, those of `state` included. Raises `IntegrationError` where it cannot
     go on, after yielding the last good state.
     """
+    jumps = () if f is None else f.rhs.flow.jumps
     for stop in map(float, stops):
-        while state.time < stop:
+        end = before(stop, f.rhs.backend.dtype) if f is not None and stop in jumps else stop
+        while state.time < end:
             left = max_steps - state.accepted - state.rejected
             if left <= 0:
                 raise IntegrationError(state.time, f"max_steps={max_steps} was reached", Reason.max_steps)
-            new, failure = integrator.advance(state, stop, min(integrator.chunk, left))
+            new, failure = integrator.advance(state, end, min(integrator.chunk, left))
+            new = replace(new, time=stop) if new.time == end != stop else new
             if new is not state:
                 yield (state := new)
             if failure is not None:
