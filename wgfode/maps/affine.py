@@ -32,6 +32,8 @@ class Affine(Map):
     dim: int
     structure: str = "full"
 
+    constant_tangent = True
+
     def __post_init__(self) -> None:
         settle(self, dim=positive_int("dim", self.dim))
         known = ("full", "lower_triangular", "diagonal")
@@ -116,6 +118,8 @@ class Identity(Map):
     """T(z) = z, without parameters; the neutral element of composition."""
 
     dim: int
+
+    constant_tangent = True
 
     def __post_init__(self) -> None:
         settle(self, dim=positive_int("dim", self.dim))

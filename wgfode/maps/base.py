@@ -54,6 +54,8 @@ class Map(ABC):
     """The relative shift that `Auto` gives its solver for this map's tangents; None for the solver's own."""
     starts_at_identity: bool = True
     """Whether the map is the identity at `initial()`. One that is not takes the reference's own points."""
+    constant_tangent: bool = False
+    """Whether J(θ) is the same at every θ, because T_θ(z) is affine in θ: then Ĝ is factorised once."""
 
     @property
     @abstractmethod
@@ -83,6 +85,13 @@ class Map(ABC):
 
     def within(self, frame: Frame) -> Map:
         """This map for points in the whitened coordinates of `frame`, in place of the reference's own."""
+        return self
+
+    def over(self, z: np.ndarray, weights: np.ndarray) -> Map:
+        """This map as it is best begun where the points are z (N, d) with weights (N,), in coordinates that reach it.
+
+        Numpy arrays, of mean 0 and covariance 1. Another map of the family, which may have another `size`.
+        """
         return self
 
     def check(self, backend: Backend, z: np.ndarray, density: bool) -> None:
@@ -168,6 +177,9 @@ class Compose(Map):
 
     def within(self, frame: Frame) -> Map:
         return Compose(tuple(part.within(frame) for part in self.maps))
+
+    def over(self, z: np.ndarray, weights: np.ndarray) -> Map:
+        return Compose(tuple(part.over(z, weights) for part in self.maps))
 
     def split(self, theta: Array) -> list[tuple[Map, Array]]:
         """The maps with their own parameters, innermost first."""

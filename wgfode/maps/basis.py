@@ -31,6 +31,8 @@ class Basis(Map):
     functions: Sequence[Callable[[Array], Array]]
     dim: int
 
+    constant_tangent = True
+
     def __post_init__(self) -> None:
         if not isinstance(self.functions, Iterable):
             raise InputError(f"functions must be a sequence of φ_k: (N, d) → (N, d), got {self.functions!r}")

@@ -63,6 +63,10 @@ class Whitened(Map):
         return self.map.shift
 
     @property
+    def constant_tangent(self) -> bool:  # type: ignore[override]
+        return self.map.constant_tangent
+
+    @property
     def moves(self) -> np.ndarray:
         return self.map.moves
 
@@ -74,6 +78,9 @@ class Whitened(Map):
             return 1.0
         moves = self.map.moves
         return np.where(moves < 0, 1.0, lengths[moves])
+
+    def over(self, z: np.ndarray, weights: np.ndarray) -> Map:
+        return replace(self, map=self.map.over(self.frame.whiten(z), weights))
 
     def initial(self) -> np.ndarray:
         return self.map.initial()
