@@ -13,7 +13,7 @@ from .drive import Drive
 from .errors import InputError
 from .flow import GradientFlow
 from .pushforward import Pushed, push
-from .solvers import NormalProblem, Solver
+from .solvers import NormalProblem, Solver, State, Stored
 from .tangent import Tangent
 
 Array = Any
@@ -59,8 +59,9 @@ class RightHandSide:
         """What drives the flow at time t: by default with the points of the segment that holds t, and its own args."""
         as_, constant = self.backend.asarray, self.backend.constant
         t = t if "t" in self.names else constant(t)  # torchdiffeq's step sizes, and so its times, may require grad
-        z, weights = self.drawn(self.flow.points.segment(float(constant(t))) if segment is None else segment)
-        return Drive(as_(z), as_(weights), as_(t), self.arguments(args))
+        k = self.flow.points.segment(float(constant(t))) if segment is None else segment
+        z, weights = self.drawn(k)
+        return Drive(as_(z), as_(weights), as_(t), self.arguments(args), self.factor(k))
 
     def arguments(self, args: Any = None) -> Any:
         """`args`, or where there are none its own, in the backend's arrays; `InputError` where they are missing."""
@@ -81,6 +82,21 @@ class RightHandSide:
     def drawn(self, segment: int) -> tuple[np.ndarray, np.ndarray]:
         """The points (N, d) and weights (N,) of a segment between resampling times, numpy, float64."""
         return self.flow.points.draw(self.flow.reference, segment)
+
+    @lru_cache(maxsize=2)  # noqa: B019 - as above
+    def factor(self, segment: int) -> Stored | None:
+        """G of a segment's points, factorised, where it is the same at every θ; None where it is not."""
+        flow, as_ = self.flow, self.backend.asarray
+        if not (flow.transport.constant_tangent and flow.metric.of_tangent):
+            return None
+
+        def factorised() -> Stored | None:
+            z, weights = map(as_, self.drawn(segment))
+            tangent = self.tangent(self.initial(), z)
+            problem = flow.metric.problem(tangent, weights, 0 * z)
+            return self.solver.stored(self.solver.init(problem, self.tolerance))
+
+        return self.backend.now(factorised)
 
     def pushed(self, theta: Array, drive: Drive, *, score: bool = True) -> Pushed:
         """ρ_θ at the images of the points, with its density where the energy needs one."""
@@ -110,6 +126,12 @@ class RightHandSide:
         """J(θ) at points z (N, d), for parameters measured in their `sizes`."""
         return Tangent(self.backend, self.flow.transport, theta, z, self.flow.transport.sizes)
 
+    def state(self, problem: NormalProblem, drive: Drive) -> State:
+        """What the solver knows of the problem before its right-hand side, stored or made now."""
+        if drive.factor is not None:
+            return self.solver.restored(problem, drive.factor)
+        return self.solver.init(problem, self.tolerance)
+
     def inverse(self, state: Any, y: Array) -> Array:
         """G⁺y, (m,) → (m,), in the parameters themselves, from the solver's `state` of the problem at θ."""
         return self.solver.solve(state, y / self.sizes).xi / self.sizes
@@ -121,7 +143,7 @@ class RightHandSide:
         """
         problem = self.problem(theta, drive)
         # here, not inside of the root: what is formed in a traced function is of no use outside of it
-        state = self.solver.init(problem, self.tolerance)
+        state = self.state(problem, drive)
         sigma = self.backend.constant(state.sigma)
 
         def solve() -> tuple[Array, tuple[Array, Array, Array]]:

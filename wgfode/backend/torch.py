@@ -34,6 +34,10 @@ class TorchBackend:
     def to_numpy(self, array: Array) -> np.ndarray:
         return array.detach().cpu().numpy()
 
+    def now(self, f: Callable[[], Any]) -> Any:
+        with torch.no_grad():
+            return self.constant(f())
+
     def constant(self, array: Array) -> Array:
         return _pytree.tree_map_only(torch.Tensor, torch.Tensor.detach, array)
 
