@@ -158,6 +158,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "MonteCarlo": [{"n": 32}, {"n": 33, "seed": 5, "matched": True}],
     "Sobol": [{"n": 32}, {"n": 33, "seed": 5, "resample_every": 0.5, "matched": True}],
     "Tailed": [{"n": 64, "seed": 1, "resample_every": 0.5}],
+    "Lattice": [{"n": 40}, {"n": 65, "seed": 5, "resample_every": 0.5}],
     "GaussHermite": [{"order": 5}],
     "Scheduled": [{"inner": MonteCarlo(16), "begins": [0.5]}, {"inner": Sobol(16, matched=True)}],
     # references
