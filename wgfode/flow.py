@@ -42,7 +42,9 @@ class GradientFlow:
     - `metric`: `Relaxed()` (Ĝ) or `Wasserstein(potentials)` (G);
     - `solver`: how the linear problem is solved; `Auto()` picks by size;
     - `estimator`: "velocity" (least squares against g; the default) or "energy" (∇_θ of the sampled
-      energy, the literature's; it overfits the log-determinant on frozen points).
+      energy, the literature's; it overfits the log-determinant on frozen points) or "blended" (`wgfode.blended`:
+      the velocity's and the energy's form of the density's part, mixed with least variance; for maps whose fields have
+      cheap divergences: Ridge, Affine, Basis).
 
     Raises `InputError`, naming the argument, for anything that does not fit together: dimensions,
     an entropy with a map or reference that has no density, or with a reference whose score is not that of its
@@ -65,7 +67,7 @@ class GradientFlow:
             value = getattr(self, name)
             if not isinstance(value, kind):
                 raise InputError(f"{name} must be a wgfode {kind.__name__}, got {shown(value)}")
-        settle(self, estimator=choice("estimator", self.estimator, ("velocity", "energy")))
+        settle(self, estimator=choice("estimator", self.estimator, ("velocity", "energy", "blended")))
         if self.map.dim != self.reference.dim:
             raise InputError(f"map has dimension {self.map.dim} and reference has dimension {self.reference.dim}")
         if self.map.size == 0:
@@ -82,10 +84,15 @@ class GradientFlow:
                 f"estimator='energy' is the gradient of the sampled energy, and {', '.join(map(repr, without))} has "
                 "none: use estimator='velocity'"
             )
-        if self.estimator == "energy" and self.solver.needs_target:
+        if self.estimator == "blended" and self.energy.needs_density and not self.map.has_divergences:
+            raise InputError(
+                f"estimator='blended' needs the divergences of the map's tangent fields, which {self.map!r} does not "
+                "know: use Ridge, Affine or Basis, or estimator='velocity'"
+            )
+        if self.estimator != "velocity" and self.solver.needs_target:
             raise InputError(
                 f"solver {self.solver!r} solves the least-squares problem of estimator='velocity'; with "
-                "estimator='energy' only ∇F is known: use MINRES, Cholesky, Eigh or Auto"
+                f"estimator={self.estimator!r} only ∇F is known: use MINRES, Cholesky, Eigh or Auto"
             )
         if warning := self.metric.check(self.dim, len(self.points.draw(self.reference)[0])):
             warnings.warn(warning, stacklevel=3)

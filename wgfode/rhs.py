@@ -9,6 +9,7 @@ import numpy as np
 
 from .arrays import traced
 from .backend.protocol import Backend
+from .blended import correction
 from .drive import Drive
 from .errors import InputError
 from .flow import GradientFlow
@@ -115,12 +116,21 @@ class RightHandSide:
 
     def problem(self, theta: Array, drive: Drive) -> NormalProblem:
         """The linear problem for ξ = −`sizes` · θ̇, (m,): in it a shift means the same for every parameter."""
-        tangent = self.tangent(theta, drive.z)
-        gradient = None
+        metric, weights, tangent = self.flow.metric, drive.weights, self.tangent(theta, drive.z)
         if self.flow.estimator == "energy":
             gradient = self.backend.grad(lambda parameters: self.energy(parameters, drive))(theta)
-        g = self.driving_force(self.pushed(theta, drive)) if gradient is None else None
-        return self.flow.metric.problem(tangent, drive.weights, g, None if gradient is None else gradient / self.sizes)
+            return metric.problem(tangent, weights, None, gradient / self.sizes)
+        rho = self.pushed(theta, drive)
+        g = self.driving_force(rho)
+        if self.flow.estimator == "velocity" or not self.flow.energy.needs_density:
+            return metric.problem(tangent, weights, g)
+
+        def fit(b: Array) -> Array:
+            problem = metric.problem(tangent, weights, None, b)
+            return self.solver.solve(self.state(problem, drive)).xi
+
+        force = tangent.adjoint(weights[:, None] * g)
+        return metric.problem(tangent, weights, None, force + correction(tangent, self.flow.energy, rho, fit))
 
     def tangent(self, theta: Array, z: Array) -> Tangent:
         """J(θ) at points z (N, d), for parameters measured in their `sizes`."""

@@ -33,6 +33,7 @@ class Affine(Map):
     structure: str = "full"
 
     constant_tangent = True
+    has_divergences = True
 
     def __post_init__(self) -> None:
         settle(self, dim=positive_int("dim", self.dim))
@@ -80,6 +81,11 @@ class Affine(Map):
         if score is not None:
             score = score @ xp.linalg.inv(A)
         return Image(z @ A.T + b, sign * ones, log_det * ones, score)
+
+    def divergences(self, backend: Backend, theta: Array, z: Array, against: Array) -> Array:
+        """Of the field e_i z_j: against_ji; a shift has none."""
+        flat = against.reshape((-1, self.dim**2))[:, self.pattern[:, 1] * self.dim + self.pattern[:, 0]]
+        return backend.xp.concat([flat, backend.xp.zeros_like(z)], axis=1)
 
     def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors:
         xp, d, k = backend.xp, self.dim, len(self.pattern)

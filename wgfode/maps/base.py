@@ -56,6 +56,8 @@ class Map(ABC):
     """Whether the map is the identity at `initial()`. One that is not takes the reference's own points."""
     constant_tangent: bool = False
     """Whether J(θ) is the same at every θ, because T_θ(z) is affine in θ: then Ĝ is factorised once."""
+    has_divergences: bool = False
+    """Whether `divergences` is known, and costs no more than the map's density."""
 
     @property
     @abstractmethod
@@ -112,6 +114,13 @@ class Map(ABC):
         None for the identity.
         """
         return None
+
+    def divergences(self, backend: Backend, theta: Array, z: Array, against: Array) -> Array:
+        """Σ_li against_nli ∂J_n,i·/∂z_l of the field J_n,·p of each parameter p, (N, m), for `against` (N, d, d).
+
+        With `against` = ∂z/∂x they are the fields' divergences as functions of x. Of maps that `has_divergences`.
+        """
+        raise NotImplementedError
 
     def __matmul__(self, inner: Map) -> Compose:
         """`outer @ inner` applies `inner` first."""

@@ -79,6 +79,7 @@ class Ridge(Map):
     layer: Layer | None = field(default=None, repr=False)
 
     constant_tangent = True
+    has_divergences = True
 
     def __post_init__(self) -> None:
         settle(
@@ -178,6 +179,17 @@ class Ridge(Map):
             places=(np.arange(self.size).reshape(shape),),
             through=through,
         )
+
+    def divergences(self, backend: Backend, theta: Array, z: Array, against: Array) -> Array:
+        """Of the field e_a φ_f: Σ_l against_la ∂_lφ_f, with ∂φ = (0, I, diag(1 − tanh²)W) R."""
+        xp, layer, d = backend.xp, self.frozen, self.dim
+        w, root = like(layer.w, z), like(layer.root, z)
+        slopes = 1 - xp.tanh(z @ w.T + like(layer.b, z)) ** 2
+        fields = []
+        for a in range(d):  # (N, d) at a time
+            column = against[:, :, a]
+            fields.append(column @ root[1 : d + 1] + (slopes * (column @ w.T)) @ root[d + 1 :])
+        return xp.concat(fields, axis=1)
 
 
 def standard_points(dim: int, features: int) -> tuple[np.ndarray, np.ndarray]:

@@ -67,6 +67,15 @@ class Whitened(Map):
         return self.map.constant_tangent
 
     @property
+    def has_divergences(self) -> bool:  # type: ignore[override]
+        return self.map.has_divergences
+
+    def divergences(self, backend: Backend, theta: Array, z: Array, against: Array) -> Array:
+        """Those of M: a field A q(ẑ) has ∂_z(Aq) = A ∂_ẑq A⁻¹."""
+        inside = like(self.frame.inverse, z) @ against @ like(self.frame.root, z)
+        return self.map.divergences(backend, theta, self.frame.whiten(z), inside)
+
+    @property
     def moves(self) -> np.ndarray:
         return self.map.moves
 
