@@ -8,8 +8,8 @@ parameter p moves the points with. By parts, E q·s has two forms:
     weak     −E S : ∂_x q   never sees the score, and over-fits the divergence where points are few
 
 What sampling noise reaches ξ is that of a = q·(s − Jη) and of b = −S : ∂_x q − q·Jη, η the strong fit of s by J. Both
-have the mean that is looked for, and (1 − β)a + βb has the least variance at β = Cov(a, a − b)/Var(a − b), a number for
-each parameter, here cut to [0, 1]. It is a control variate; so is the path gradient of variational inference.
+have the mean that is looked for, and (1 − β)a + βb has the least variance at β = E[a(a − b)]/E[(a − b)²], a number for
+each parameter, here cut to [0, 1]: the correction βE[b − a] is then no more than the root mean square of a. It is a control variate; so is the path gradient of variational inference.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .tangent import Tangent
 Array = Any
 
 FLOOR = 1e-10
-"""Var(a − b), in units of E[a²] + E[b²], below which the two estimators are one."""
+"""E[(a − b)²], in units of E[a²] + E[b²], below which the two estimators are one."""
 
 
 def correction(tangent: Tangent, energy: Energy, rho: Pushed, fit: Callable[[Array], Array]) -> Array:
@@ -47,8 +47,9 @@ def correction(tangent: Tangent, energy: Energy, rho: Pushed, fit: Callable[[Arr
 def share(xp: Any, weights: Array, a: Array, b: Array) -> Array:
     """β of each column, (m,), of samples a and b (N, m) with weights (N,)."""
     difference = a - b
-    spread = difference - weights @ difference
-    variance = weights @ spread**2
-    covariance = weights @ ((a - weights @ a) * spread)
-    beta = covariance / (variance + FLOOR * (weights @ (a**2 + b**2)) + xp.finfo(a.dtype).tiny)
+    beta = (
+        weights
+        @ (a * difference)
+        / (weights @ difference**2 + FLOOR * (weights @ (a**2 + b**2)) + xp.finfo(a.dtype).tiny)
+    )
     return xp.clip(beta, 0.0, 1.0)

@@ -9,7 +9,7 @@ from scipy import stats
 from wgfode import InputError
 from wgfode.points import Lattice, Sobol
 from wgfode.points.lattice import generator
-from wgfode.references import Barenblatt, Gaussian
+from wgfode.references import Barenblatt, Custom, Gaussian
 
 
 @pytest.mark.parametrize(("dim", "n", "limit"), [(1, 64, 1e-7), (2, 1024, 1e-6), (3, 4096, 2e-4)])
@@ -39,6 +39,21 @@ def test_points_stay_in_a_bounded_support() -> None:
     z, weights = Lattice(512).draw(profile)
     assert np.isfinite(profile.log_density(z)).all()
     np.testing.assert_allclose(weights @ z, 0, atol=1e-3)
+
+
+def test_a_valley_between_two_modes_is_met() -> None:
+    """Equally spaced normal scores would leave two or three of 500 points in it."""
+    grid = np.linspace(-6, 6, 20001)
+    cdf = (stats.norm.cdf(grid, -2, 0.5) + stats.norm.cdf(grid, 2, 0.5)) / 2
+
+    def log_density(z: np.ndarray) -> np.ndarray:
+        return np.logaddexp(*(stats.norm.logpdf(z[..., 0], mean, 0.5) for mean in (-2, 2))) - np.log(2)
+
+    z, weights = Lattice(500).draw(Custom(1, lambda u: np.interp(u, cdf, grid), log_density))
+    assert (np.abs(z) < 1).sum() > 70
+    assert weights @ z[:, 0] ** 2 == pytest.approx(4.25, abs=1e-7)
+    z, _ = Lattice(500).draw(Custom(1, lambda u: np.interp(u, cdf, grid)))
+    assert (np.abs(z) < 1).sum() < 10
 
 
 def test_generators_are_of_the_lattice() -> None:
