@@ -22,7 +22,7 @@ LINES, BODY = 300, 60
 TOOLS = "errors arrays"
 WHAT = f"{TOOLS} backend checks drive functions maps references points pushforward energies potentials"
 PROBLEM = f"{WHAT} tangent solvers metrics flow"
-STEPS = f"{PROBLEM} rhs derivative stepping"
+STEPS = f"{PROBLEM} blended rhs derivative stepping"
 ARROWS: dict[str, str] = {
     # tools
     "errors": "",
@@ -44,7 +44,8 @@ ARROWS: dict[str, str] = {
     "solvers": "arrays backend errors kronecker",
     "metrics": "backend errors potentials pushforward solvers tangent",
     "flow": "backend checks energies errors maps metrics points pushforward references solvers",
-    "rhs": "arrays backend checks drive errors flow pushforward solvers tangent",
+    "blended": "backend energies pushforward tangent",
+    "rhs": "arrays backend blended checks drive errors flow pushforward solvers tangent",
     "derivative": "drive errors rhs solvers",
     # what comes out
     "dataset": "errors flow rhs",

@@ -13,7 +13,7 @@ from array_api_compat import array_namespace
 import wgfode as wgf
 from wgfode.arrays import like
 from wgfode.backend import Backend
-from wgfode.maps import Affine, Basis, Coupling, Map, NeuralODE, Planar, Residual, Triangular
+from wgfode.maps import Affine, Basis, Coupling, Map, NeuralODE, Planar, Residual, Ridge, Triangular
 from wgfode.maps.base import push_by_autodiff
 from wgfode.maps.frame import Frame
 from wgfode.maps.whitened import Whitened
@@ -82,6 +82,7 @@ MAPS: dict[str, tuple[Map, Any]] = {
     "residual": (Affine(2) @ Residual(2, 4), wgf.Relaxed()),
     "triangular": (Triangular(2, 3, knots=3), EXACT_METRIC),
     "coupling": (Coupling(2, 2, width=3), EXACT_METRIC),
+    "ridge": (Ridge(2, 6, tolerance=1e-2), wgf.Relaxed()),
     "neural ode": (NeuralODE(2, 3, steps=2), wgf.Relaxed()),
 }
 
@@ -98,6 +99,16 @@ def test_every_map_and_both_metrics(name: str, framework: str) -> None:
     )
     assert at_home.attrs["accepted_steps"] == away.attrs["accepted_steps"]
     np.testing.assert_allclose(away.theta, at_home.theta, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose((away.x + 2e4) / 1e3, at_home.x, atol=1e-8)
+
+
+def test_the_blended_estimator() -> None:
+    parts = {"estimator": "blended", "points": wgf.Lattice(128)}
+    at_home, away = (
+        solve(moved(c, s, Ridge(1, 8, tolerance=1e-3), **parts), [0.1], rtol=1e-4, atol=1e-6)
+        for c, s in ((0.0, 1.0), (-2e4, 1e3))
+    )
+    assert at_home.attrs["accepted_steps"] == away.attrs["accepted_steps"]
     np.testing.assert_allclose((away.x + 2e4) / 1e3, at_home.x, atol=1e-8)
 
 

@@ -8,7 +8,7 @@ from array_api_compat import array_namespace
 
 from wgfode import maps
 from wgfode.backend import Backend, load
-from wgfode.maps import Affine, Basis, Coupling, Identity, Map, NeuralODE, Planar, Residual, Triangular
+from wgfode.maps import Affine, Basis, Coupling, Identity, Map, NeuralODE, Planar, Residual, Ridge, Triangular
 from wgfode.maps.base import space_jacobian
 from wgfode.maps.frame import Frame
 from wgfode.maps.whitened import Whitened
@@ -36,6 +36,7 @@ SINGLE: list[Map] = [
     NeuralODE(3, width=2, steps=2),
     Planar(3, layers=4),
     Residual(3, width=5),
+    Ridge(3, width=5),
     Triangular(3, width=2, knots=2),
 ]
 CHAINS: list[Map] = [
@@ -48,6 +49,8 @@ CHAINS: list[Map] = [
     Affine(3) @ NeuralODE(3, width=2, steps=2),
     Whitened(Affine(3) @ Planar(3, layers=3), FRAME),
     Whitened(Residual(3, width=3) @ Affine(3), FRAME),
+    Whitened(Ridge(3, width=4), FRAME),
+    Planar(3, layers=2) @ Ridge(3, width=3, init="axis") @ Residual(3, width=2),
 ]
 TOLERANCE = 1e-13
 N = 9

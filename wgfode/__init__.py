@@ -22,7 +22,7 @@ from .errors import InputError, IntegrationError, MissingDependencyError, Wgfode
 from .flow import GradientFlow
 from .metrics.relaxed import Relaxed
 from .metrics.wasserstein import Wasserstein
-from .points import GaussHermite, MonteCarlo, Sobol
+from .points import GaussHermite, Lattice, MonteCarlo, Sobol
 from .posterior import to_arviz
 from .references import Barenblatt, Custom, Gaussian, Smoothed, Uniform
 from .run.checkpoint import CheckpointError
@@ -52,6 +52,7 @@ __all__ = [
     "IntegrationError",
     "Interaction",
     "InternalEnergy",
+    "Lattice",
     "MissingDependencyError",
     "MonteCarlo",
     "Nystrom",

@@ -31,7 +31,7 @@ class Linearization:
     def __init__(self, rhs: RightHandSide, theta: Array, drive: Drive):
         self.rhs, self.theta, self.drive = rhs, theta, drive
         self.problem: NormalProblem = rhs.problem(theta, drive)
-        self.state = rhs.solver.init(self.problem, rhs.tolerance)
+        self.state = rhs.state(self.problem, drive)
         self.sigma = self.state.sigma
 
     @cached_property

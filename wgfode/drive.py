@@ -21,10 +21,12 @@ class Drive(NamedTuple):
     """The time, 0-dim, for functions that name `t`."""
     args: Any = None
     """What functions that name `args` are given: any tree of arrays."""
+    factor: Any = None
+    """What the solver keeps of G at these points, where G is the same at every θ (`solvers.Stored`), else None."""
 
     def on(self, z: Array, weights: Array) -> Drive:
         """The same at other points z (N, d) with weights (N,)."""
-        return self._replace(z=z, weights=weights)
+        return self._replace(z=z, weights=weights, factor=None)
 
     def when(self, t: Array) -> Drive:
         """The same at another time, 0-dim."""

@@ -57,7 +57,9 @@ class GradientFlow:
     - `metric`: `Relaxed()` (Ĝ) or `Wasserstein(potentials)` (G);
     - `solver`: how the linear problem is solved; `Auto()` picks by size;
     - `estimator`: "velocity" (least squares against g; the default) or "energy" (∇_θ of the sampled
-      energy, the literature's; it overfits the log-determinant on frozen points);
+      energy, the literature's; it overfits the log-determinant on frozen points) or "blended" (`wgfode.blended`:
+      the velocity's and the energy's form of the density's part, mixed with least variance; for maps whose fields have
+      cheap divergences: Ridge, Affine, Basis);
     - `jumps`: times at which functions that name `t` jump. A step of `solve` ends just before each and the next begins
       after it; times outside of a run do nothing.
 
@@ -83,7 +85,8 @@ class GradientFlow:
             value = getattr(self, name)
             if not isinstance(value, kind):
                 raise InputError(f"{name} must be a wgfode {kind.__name__}, got {shown(value)}")
-        settle(self, estimator=choice("estimator", self.estimator, ("velocity", "energy")), jumps=_jumps(self.jumps))
+        estimator = choice("estimator", self.estimator, ("velocity", "energy", "blended"))
+        settle(self, estimator=estimator, jumps=_jumps(self.jumps))
         if self.jumps and "t" not in self.energy.names:
             raise InputError(f"jumps={self.jumps} are of functions that name t, and none of {self.energy!r} does")
         if self.map.dim != self.reference.dim:
@@ -102,10 +105,15 @@ class GradientFlow:
                 f"estimator='energy' is the gradient of the sampled energy, and {', '.join(map(repr, without))} has "
                 "none: use estimator='velocity'"
             )
-        if self.estimator == "energy" and self.solver.needs_target:
+        if self.estimator == "blended" and self.energy.needs_density and not self.map.has_divergences:
+            raise InputError(
+                f"estimator='blended' needs the divergences of the map's tangent fields, which {self.map!r} does not "
+                "know: use Ridge, Affine or Basis, or estimator='velocity'"
+            )
+        if self.estimator != "velocity" and self.solver.needs_target:
             raise InputError(
                 f"solver {self.solver!r} solves the least-squares problem of estimator='velocity'; with "
-                "estimator='energy' only ∇F is known: use MINRES, Cholesky, Eigh or Auto"
+                f"estimator={self.estimator!r} only ∇F is known: use MINRES, Cholesky, Eigh or Auto"
             )
         if warning := self.metric.check(self.dim, len(self.points.draw(self.reference)[0])):
             warnings.warn(warning, stacklevel=3)

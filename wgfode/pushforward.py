@@ -64,7 +64,7 @@ def push(
 
     Without `density` only the images are computed.
     """
-    z, weights, t, args = drive
+    z, weights, t, args, _ = drive
     if not density:
         return Pushed(backend, map(theta, z), weights, t=t, args=args)
     initial = reference_score(backend, reference, z) if score else None

@@ -9,11 +9,12 @@ import numpy as np
 
 from .arrays import traced
 from .backend.protocol import Backend
+from .blended import correction
 from .drive import Drive
 from .errors import InputError
 from .flow import GradientFlow, Segment
 from .pushforward import Pushed, push
-from .solvers import NormalProblem, Solver
+from .solvers import NormalProblem, Solver, State, Stored
 from .tangent import Tangent
 
 Array = Any
@@ -64,7 +65,7 @@ class RightHandSide:
         elif self.flow.jumps:
             t = self.flow.within(float(constant(t)), segment)
         z, weights = self.drawn(segment.points)
-        return Drive(as_(z), as_(weights), as_(t), self.arguments(args))
+        return Drive(as_(z), as_(weights), as_(t), self.arguments(args), self.factor(segment.points))
 
     def arguments(self, args: Any = None) -> Any:
         """`args`, or where there are none its own, in the backend's arrays; `InputError` where they are missing."""
@@ -86,6 +87,21 @@ class RightHandSide:
         """The points (N, d) and weights (N,) of a segment between resampling times, numpy, float64."""
         return self.flow.points.draw(self.flow.reference, segment)
 
+    @lru_cache(maxsize=2)  # noqa: B019 - as above
+    def factor(self, segment: int) -> Stored | None:
+        """G of a segment's points, factorised, where it is the same at every θ; None where it is not."""
+        flow, as_ = self.flow, self.backend.asarray
+        if not (flow.transport.constant_tangent and flow.metric.of_tangent):
+            return None
+
+        def factorised() -> Stored | None:
+            z, weights = map(as_, self.drawn(segment))
+            tangent = self.tangent(self.initial(), z)
+            problem = flow.metric.problem(tangent, weights, 0 * z)
+            return self.solver.stored(self.solver.init(problem, self.tolerance))
+
+        return self.backend.now(factorised)
+
     def pushed(self, theta: Array, drive: Drive, *, score: bool = True) -> Pushed:
         """ρ_θ at the images of the points, with its density where the energy needs one."""
         flow = self.flow
@@ -103,16 +119,31 @@ class RightHandSide:
 
     def problem(self, theta: Array, drive: Drive) -> NormalProblem:
         """The linear problem for ξ = −`sizes` · θ̇, (m,): in it a shift means the same for every parameter."""
-        tangent = self.tangent(theta, drive.z)
-        gradient = None
+        metric, weights, tangent = self.flow.metric, drive.weights, self.tangent(theta, drive.z)
         if self.flow.estimator == "energy":
             gradient = self.backend.grad(lambda parameters: self.energy(parameters, drive))(theta)
-        g = self.driving_force(self.pushed(theta, drive)) if gradient is None else None
-        return self.flow.metric.problem(tangent, drive.weights, g, None if gradient is None else gradient / self.sizes)
+            return metric.problem(tangent, weights, None, gradient / self.sizes)
+        rho = self.pushed(theta, drive)
+        g = self.driving_force(rho)
+        if self.flow.estimator == "velocity" or not self.flow.energy.needs_density:
+            return metric.problem(tangent, weights, g)
+
+        def fit(b: Array) -> Array:
+            problem = metric.problem(tangent, weights, None, b)
+            return self.solver.solve(self.state(problem, drive)).xi
+
+        force = tangent.adjoint(weights[:, None] * g)
+        return metric.problem(tangent, weights, None, force + correction(tangent, self.flow.energy, rho, fit))
 
     def tangent(self, theta: Array, z: Array) -> Tangent:
         """J(θ) at points z (N, d), for parameters measured in their `sizes`."""
         return Tangent(self.backend, self.flow.transport, theta, z, self.flow.transport.sizes)
+
+    def state(self, problem: NormalProblem, drive: Drive) -> State:
+        """What the solver knows of the problem before its right-hand side, stored or made now."""
+        if drive.factor is not None:
+            return self.solver.restored(problem, drive.factor)
+        return self.solver.init(problem, self.tolerance)
 
     def inverse(self, state: Any, y: Array) -> Array:
         """G⁺y, (m,) → (m,), in the parameters themselves, from the solver's `state` of the problem at θ."""
@@ -125,7 +156,7 @@ class RightHandSide:
         """
         problem = self.problem(theta, drive)
         # here, not inside of the root: what is formed in a traced function is of no use outside of it
-        state = self.solver.init(problem, self.tolerance)
+        state = self.state(problem, drive)
         sigma = self.backend.constant(state.sigma)
 
         def solve() -> tuple[Array, tuple[Array, Array, Array]]:

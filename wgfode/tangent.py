@@ -10,7 +10,7 @@ import numpy as np
 
 from .backend.protocol import Backend
 from .kronecker import KroneckerBlock
-from .maps.base import Map
+from .maps.base import Map, space_jacobian
 from .maps.factors import Factors
 from .maps.moments import gram_factors
 
@@ -61,6 +61,25 @@ class Tangent:
     def adjoint(self, w: Array) -> Array:
         """Jᵀ w, (N, d) → (m,)."""
         return self._products[1](w) / self.sizes
+
+    def products(self, w: Array) -> Array:
+        """J_nᵀw_n of each point, (N, d) → (N, m)."""
+        if self.factors is not None:
+            return self.factors.products(self.backend, w) / self.sizes
+        return self.backend.xp.einsum("ndm,nd->nm", self.rows(self.z), w)
+
+    def divergences(self, stress: Array) -> Array:
+        """stress_n : ∂_x q of the field q of each parameter, (N, m), of a map that has them.
+
+        `stress` is (N,), a multiple of the identity and so of the divergence, or one matrix (d, d).
+        """
+        backend = self.backend
+        jacobian = self.factors.through() if self.factors is not None else None
+        if jacobian is None:
+            jacobian = space_jacobian(backend, lambda points: self.map(self.theta, points), self.z)
+        inverse = backend.invert(backend.xp.zeros_like(self.z)[:, :, None] + jacobian)[0]
+        against = inverse * stress[:, None, None] if stress.ndim == 1 else inverse @ stress.T
+        return self.map.divergences(backend, self.theta, self.z, against) / self.sizes
 
     def rows(self, z: Array) -> Array:
         """J at the rows of z, (B, d, m), by reverse mode in each row's d outputs."""

@@ -43,9 +43,10 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
         rhs = self.rhs
         # before the points: without `args` nothing else is of use
         args = rhs.arguments(args)
-        points = rhs.drawn(0) if rhs.flow.points.resample_every is None else self._points_at(t)
+        fixed = rhs.flow.points.resample_every is None
+        points = rhs.drawn(0) if fixed else self._points_at(t)
         z, weights = map(rhs.backend.asarray, points)
-        return Drive(z, weights, rhs.backend.asarray(t), args)
+        return Drive(z, weights, rhs.backend.asarray(t), args, rhs.factor(0) if fixed else None)
 
     def _points_at(self, t: Any) -> tuple[Array, Array]:
         points, rhs = self.rhs.flow.points, self.rhs

@@ -207,6 +207,19 @@ def spd(scale: float = 1.0) -> np.ndarray:
     return MATRIX.T @ MATRIX + scale * np.eye(3)
 
 
+def test_now(backend: Backend) -> None:
+    """A value in the middle of a traced function, and no derivative through it."""
+    seen = []
+
+    def f(x: Array) -> Array:
+        known = backend.now(lambda: backend.vmap(lambda row: 2 * row)(backend.asarray(MATRIX)))
+        seen.append(known)
+        return backend.xp.sum(known @ x[:3])
+
+    close(backend.to_numpy(backend.grad(backend.compile(f))(backend.asarray(X)))[:3], 2 * MATRIX.sum(0))
+    close(backend.to_numpy(seen[0]), 2 * MATRIX)
+
+
 def test_cholesky(backend: Backend) -> None:
     never = lambda: (backend.asarray(np.full((3, 3), 7.0)), backend.asarray(np.ones(3)))  # noqa: E731
     solve, flag = backend.cholesky(backend.asarray(spd()), backend.asarray(1e-12), never)

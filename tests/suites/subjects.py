@@ -107,6 +107,11 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Basis": [{"functions": (swirl, cubic), "dim": 3}],
     "Planar": [{"dim": 3, "layers": 4, "init": "axis", "centre": (1.0, 0.0, 2.0), "spread": 0.5}],
     "Residual": [{"dim": 3, "width": 5}],
+    "Ridge": [
+        {"dim": 3, "width": 5},
+        {"dim": 1, "width": 8, "tolerance": 1e-2},
+        {"dim": 2, "width": 4, "init": "axis", "seed": 1},
+    ],
     "NeuralODE": [{"dim": 3, "width": 4, "steps": 3}],
     "Triangular": [{"dim": 1, "width": 3}, {"dim": 4, "width": 3, "knots": 4, "centre": (0.0, 1.0, -1.0, 2.0)}],
     "Coupling": [{"dim": 2, "layers": 4}, {"dim": 5, "layers": 3, "width": 4, "centre": 1.0, "spread": 2.0, "seed": 3}],
@@ -153,6 +158,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "MonteCarlo": [{"n": 32}, {"n": 33, "seed": 5, "matched": True}],
     "Sobol": [{"n": 32}, {"n": 33, "seed": 5, "resample_every": 0.5, "matched": True}],
     "Tailed": [{"n": 64, "seed": 1, "resample_every": 0.5}],
+    "Lattice": [{"n": 40}, {"n": 65, "seed": 5, "resample_every": 0.5}],
     "GaussHermite": [{"order": 5}],
     "Scheduled": [{"inner": MonteCarlo(16), "begins": [0.5]}, {"inner": Sobol(16, matched=True)}],
     # references

@@ -34,6 +34,10 @@ class JaxBackend:
     def to_numpy(self, array: Array) -> np.ndarray:
         return np.asarray(array)
 
+    def now(self, f: Callable[[], Any]) -> Any:
+        with jax.ensure_compile_time_eval():
+            return f()
+
     def constant(self, array: Array) -> Array:
         return lax.stop_gradient(array)
 

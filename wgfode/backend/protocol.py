@@ -31,6 +31,9 @@ class Backend(Protocol):
     def to_numpy(self, array: Array) -> np.ndarray:
         """`array` on the host."""
 
+    def now(self, f: Callable[[], Any]) -> Any:
+        """`f()`, a tree of arrays computed from data at once, even while a function is traced; nothing goes through."""
+
     def constant(self, array: Array) -> Array:
         """`array`, or a tree of arrays, through which nothing is differentiated."""
 

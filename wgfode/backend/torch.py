@@ -9,6 +9,7 @@ from typing import Any
 import array_api_compat.torch as xp
 import numpy as np
 import torch
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.utils import _pytree
 
 from ..arrays import is_real, kind
@@ -33,6 +34,10 @@ class TorchBackend:
 
     def to_numpy(self, array: Array) -> np.ndarray:
         return array.detach().cpu().numpy()
+
+    def now(self, f: Callable[[], Any]) -> Any:
+        with torch.no_grad(), temporarily_clear_interpreter_stack():
+            return f()
 
     def constant(self, array: Array) -> Array:
         return _pytree.tree_map_only(torch.Tensor, torch.Tensor.detach, array)

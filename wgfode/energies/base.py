@@ -135,6 +135,13 @@ class Term(Energy):
         """The term's part of g = ∇(δF/δρ) at the points, (N, d)."""
         raise NotImplementedError
 
+    def stress(self, rho: Pushed) -> Array | None:
+        """S at the points with E q·gradient = −E S : ∂q for every field q, by parts: (N,) or one matrix (d, d).
+
+        For an internal energy it is P/ρ with the pressure P = ρU' − U. None where the term is not one of ρ pointwise.
+        """
+        return None
+
     def modulus_times(self, coefficient: float) -> float | None:
         """What `coefficient` times the term adds to λ of displacement convexity, or None where it is not known."""
         return None

@@ -106,6 +106,10 @@ class Scaled(Term):
     def gradient(self, rho: Pushed) -> Array:
         return self.coefficient.at(rho.t, rho.args) * self.term.gradient(rho)
 
+    def stress(self, rho: Pushed) -> Array | None:
+        known = self.term.stress(rho)
+        return None if known is None else self.coefficient.at(rho.t, rho.args) * known
+
     def modulus_times(self, coefficient: float) -> float | None:
         # for every positive value of the coefficient, and others are refused where ρ counts pointwise
         known = self.term.modulus_times(coefficient)

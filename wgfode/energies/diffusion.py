@@ -65,6 +65,9 @@ class Diffusion(Term):
     def gradient(self, rho: Pushed) -> Array:
         return rho.score @ like(self.matrix, rho.score)
 
+    def stress(self, rho: Pushed) -> Array:
+        return like(self.matrix, rho.score)
+
     def __repr__(self) -> str:
         return f"Diffusion({np.array2string(np.array(self.matrix), separator=', ', threshold=64)})".replace("\n", "")
 

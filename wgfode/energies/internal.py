@@ -40,6 +40,10 @@ class Internal(Term):
         """U(ρ)/ρ at the points, (N,)."""
         raise NotImplementedError
 
+    def stress(self, rho: Pushed) -> Array:
+        """P/ρ = U' − U/ρ at the points, (N,)."""
+        raise NotImplementedError
+
     def diffusivity(self, rho: Pushed) -> Array:
         """ρU''(ρ) at the points, (N,), or a scalar."""
         raise NotImplementedError
@@ -66,6 +70,9 @@ class Entropy(Internal):
     def per_mass(self, rho: Pushed) -> Array:
         return rho.log_density
 
+    def stress(self, rho: Pushed) -> Array:
+        return rho.backend.xp.ones_like(rho.log_density)
+
     def gradient(self, rho: Pushed) -> Array:
         return rho.score
 
@@ -90,6 +97,9 @@ class PorousMedium(Internal):
 
     def per_mass(self, rho: Pushed) -> Array:
         return rho.backend.xp.exp((self.m - 1) * rho.log_density) / (self.m - 1)
+
+    def stress(self, rho: Pushed) -> Array:
+        return rho.backend.xp.exp((self.m - 1) * rho.log_density)
 
     def diffusivity(self, rho: Pushed) -> Array:
         return self.m * rho.backend.xp.exp((self.m - 1) * rho.log_density)
@@ -154,6 +164,10 @@ class InternalEnergy(Internal):
     def per_mass(self, rho: Pushed) -> Array:
         density = rho.backend.xp.exp(rho.log_density)
         return self._given.at(rho.t, rho.args)(density) / density
+
+    def stress(self, rho: Pushed) -> Array:
+        U, density = self._given.at(rho.t, rho.args), rho.backend.xp.exp(rho.log_density)
+        return rho.backend.grad(lambda r: rho.backend.xp.sum(U(r)))(density) - U(density) / density
 
     def least_diffusivity(self, rho: Pushed) -> Array | None:
         return rho.backend.xp.min(self.diffusivity(rho))

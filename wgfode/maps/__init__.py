@@ -8,6 +8,7 @@ from .custom import Custom
 from .neural_ode import NeuralODE
 from .planar import Planar
 from .residual import Residual
+from .ridge import Ridge
 from .triangular import Triangular
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "NeuralODE",
     "Planar",
     "Residual",
+    "Ridge",
     "Triangular",
 ]

@@ -32,6 +32,9 @@ class Affine(Map):
     dim: int
     structure: str = "full"
 
+    constant_tangent = True
+    has_divergences = True
+
     def __post_init__(self) -> None:
         settle(self, dim=positive_int("dim", self.dim))
         known = ("full", "lower_triangular", "diagonal")
@@ -79,6 +82,11 @@ class Affine(Map):
             score = score @ xp.linalg.inv(A)
         return Image(z @ A.T + b, sign * ones, log_det * ones, score)
 
+    def divergences(self, backend: Backend, theta: Array, z: Array, against: Array) -> Array:
+        """Of the field e_i z_j: against_ji; a shift has none."""
+        flat = against.reshape((-1, self.dim**2))[:, self.pattern[:, 1] * self.dim + self.pattern[:, 0]]
+        return backend.xp.concat([flat, backend.xp.zeros_like(z)], axis=1)
+
     def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors:
         xp, d, k = backend.xp, self.dim, len(self.pattern)
         A, _ = self.matrix(theta)
@@ -116,6 +124,8 @@ class Identity(Map):
     """T(z) = z, without parameters; the neutral element of composition."""
 
     dim: int
+
+    constant_tangent = True
 
     def __post_init__(self) -> None:
         settle(self, dim=positive_int("dim", self.dim))

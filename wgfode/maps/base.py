@@ -54,6 +54,10 @@ class Map(ABC):
     """The relative shift that `Auto` gives its solver for this map's tangents; None for the solver's own."""
     starts_at_identity: bool = True
     """Whether the map is the identity at `initial()`. One that is not takes the reference's own points."""
+    constant_tangent: bool = False
+    """Whether J(θ) is the same at every θ, because T_θ(z) is affine in θ: then Ĝ is factorised once."""
+    has_divergences: bool = False
+    """Whether `divergences` is known, and costs no more than the map's density."""
 
     @property
     @abstractmethod
@@ -85,6 +89,13 @@ class Map(ABC):
         """This map for points in the whitened coordinates of `frame`, in place of the reference's own."""
         return self
 
+    def over(self, z: np.ndarray, weights: np.ndarray) -> Map:
+        """This map as it is best begun where the points are z (N, d) with weights (N,), in coordinates that reach it.
+
+        Numpy arrays, of mean 0 and covariance 1. Another map of the family, which may have another `size`.
+        """
+        return self
+
     def check(self, backend: Backend, z: np.ndarray, density: bool) -> None:
         """Raise `InputError` where the map cannot be used at points z (N, d) on `backend`, with a `density` or not."""
         return None
@@ -103,6 +114,13 @@ class Map(ABC):
         None for the identity.
         """
         return None
+
+    def divergences(self, backend: Backend, theta: Array, z: Array, against: Array) -> Array:
+        """Σ_li against_nli ∂J_n,i·/∂z_l of the field J_n,·p of each parameter p, (N, m), for `against` (N, d, d).
+
+        With `against` = ∂z/∂x they are the fields' divergences as functions of x. Of maps that `has_divergences`.
+        """
+        raise NotImplementedError
 
     def __matmul__(self, inner: Map) -> Compose:
         """`outer @ inner` applies `inner` first."""
@@ -168,6 +186,9 @@ class Compose(Map):
 
     def within(self, frame: Frame) -> Map:
         return Compose(tuple(part.within(frame) for part in self.maps))
+
+    def over(self, z: np.ndarray, weights: np.ndarray) -> Map:
+        return Compose(tuple(part.over(z, weights) for part in self.maps))
 
     def split(self, theta: Array) -> list[tuple[Map, Array]]:
         """The maps with their own parameters, innermost first."""

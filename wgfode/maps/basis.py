@@ -31,6 +31,9 @@ class Basis(Map):
     functions: Sequence[Callable[[Array], Array]]
     dim: int
 
+    constant_tangent = True
+    has_divergences = True
+
     def __post_init__(self) -> None:
         if not isinstance(self.functions, Iterable):
             raise InputError(f"functions must be a sequence of φ_k: (N, d) → (N, d), got {self.functions!r}")
@@ -59,6 +62,13 @@ class Basis(Map):
         values = array_namespace(z).stack([function(z) for function in self.functions], axis=0)
         flat = values.reshape((self.size, -1))
         return z + (theta @ flat).reshape(z.shape)
+
+    def divergences(self, backend: Backend, theta: Array, z: Array, against: Array) -> Array:
+        xp = backend.xp
+        return xp.stack(
+            [xp.einsum("nij,nji->n", space_jacobian(backend, function, z), against) for function in self.functions],
+            axis=1,
+        )
 
     def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors:
         xp = backend.xp

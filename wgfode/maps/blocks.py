@@ -47,6 +47,14 @@ class Block(NamedTuple):
 
     def adjoint(self, w: Array) -> Array:
         """Σ_n B_nᵀ w_n φ_nᵀ, (N, d) → (a, f)."""
+        return self._pulled(w).T @ self.features
+
+    def products(self, w: Array) -> Array:
+        """B_nᵀ w_n φ_nᵀ of each point, (N, d) → (N, a, f)."""
+        return self._pulled(w)[:, :, None] * self.features[:, None, :]
+
+    def _pulled(self, w: Array) -> Array:
+        """B_nᵀ w_n, (N, d) → (N, a)."""
         if self.matrix is None:
             inner = w
         elif self.matrix.ndim == 2:
@@ -55,7 +63,7 @@ class Block(NamedTuple):
             inner = array_namespace(w).einsum("nda,nd->na", self.matrix, w)
         if self.scale is not None:
             inner = inner * self.scale
-        return inner.T @ self.features
+        return inner
 
     def lengths(self) -> Array:
         """|B_{n,·a}|², (N, a), or (1, a) where B is the same at all points."""

@@ -46,6 +46,11 @@ class Factors:
         """Jᵀ w, (N, d) → (m,)."""
         return self.gather([block.adjoint(w) for block in self.blocks])
 
+    def products(self, backend: Backend, w: Array) -> Array:
+        """J_nᵀw_n of each point, (N, d) → (N, m)."""
+        each = [block.products(w) for block in self.blocks]
+        return backend.vmap(lambda *blocks: self.gather(blocks))(*each)
+
     def columns(self, weights: Array) -> Array:
         """Σ_n weights_n |J_n,·i|² of each parameter i, (m,): the diagonal of the Gram matrix."""
         if self.lengths is not None:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from ..arrays import like, unpack
+from ..arrays import unpack
 from ..backend.protocol import Backend
 from ..errors import positive_int, settle
 from .base import Image
 from .blocks import Block
 from .factors import Factors, product
+from .ridge_sum import RidgeSum
 from .ridges import Ridges
 
 Array = Any
@@ -53,25 +54,16 @@ class Residual(Ridges):
         u, w, b = unpack(theta, (K, d), (K, d), (K,))
         return u, w, b
 
+    def sum(self, theta: Array) -> RidgeSum:
+        """T as a sum of ridges."""
+        return RidgeSum(*self.parameters(theta))
+
     def __call__(self, theta: Array, z: Array) -> Array:
-        u, w, b = self.parameters(theta)
-        return z + array_namespace(z).tanh(z @ w.T + b) @ u
+        here = self.sum(theta)
+        return here.at(z, here.ridges(z))
 
     def push(self, backend: Backend, theta: Array, z: Array, score: Array | None = None) -> Image:
-        """∂_zT = M = I + Σ h'_k u_k w_kᵀ is formed; ∇_z log|det M| = Σ h''_k (w_kᵀ M⁻¹ u_k) w_k."""
-        xp = backend.xp
-        u, w, b = self.parameters(theta)
-        h = xp.tanh(z @ w.T + b)
-        slope = 1 - h**2
-        outer = (u[:, :, None] * w[:, None, :]).reshape(self.width, -1)
-        M = backend.asarray(np.eye(self.dim)) + (slope @ outer).reshape(-1, self.dim, self.dim)
-        inverse, sign, log_det = backend.invert(M)
-        if score is not None:
-            # w_kᵀ M⁻¹ u_k, (N, K)
-            bracket = inverse.reshape(-1, self.dim**2) @ (w[:, :, None] * u[:, None, :]).reshape(self.width, -1).T
-            pulled = score - (-2 * h * slope * bracket) @ w
-            score = xp.einsum("nij,ni->nj", inverse, pulled)
-        return Image(z + h @ u, sign, log_det, score)
+        return self.sum(theta).push(backend, z, score)
 
     def factors(self, backend: Backend, theta: Array, z: Array, outer: Array | None = None) -> Factors:
         xp, K, d = backend.xp, self.width, self.dim
@@ -89,9 +81,7 @@ class Residual(Ridges):
             du, ridges = blocks
             return xp.concat([du.T.reshape(-1), ridges[:, :d].reshape(-1), ridges[:, d]])
 
-        def through() -> Array:
-            pairs = (u[:, :, None] * w[:, None, :]).reshape((K, -1))
-            jacobian = like(np.eye(d), z) + (slope @ pairs).reshape((-1, d, d))
-            return product(outer, jacobian)
+        def through() -> Array | None:
+            return product(outer, RidgeSum(u, w, b).jacobian(h))
 
         return Factors((outputs, inner), spread, gather, tuple(spread(np.arange(self.size))), through)

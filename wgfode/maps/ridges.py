@@ -63,6 +63,10 @@ class Laid(Map):
             given["spread"] = self.spread / frame.scale
         return replace(self, **given)
 
+    def over(self, z: np.ndarray, weights: np.ndarray) -> Map:
+        """See `Map.over`: about the points' own middle and extent, whatever was given for the first of them."""
+        return replace(self, centre=None, spread=None)
+
     def __repr__(self) -> str:
         """The map as it would be written: what is not given has its default."""
         shown: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}

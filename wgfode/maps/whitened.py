@@ -63,6 +63,19 @@ class Whitened(Map):
         return self.map.shift
 
     @property
+    def constant_tangent(self) -> bool:  # type: ignore[override]
+        return self.map.constant_tangent
+
+    @property
+    def has_divergences(self) -> bool:  # type: ignore[override]
+        return self.map.has_divergences
+
+    def divergences(self, backend: Backend, theta: Array, z: Array, against: Array) -> Array:
+        """Those of M: a field A q(ẑ) has ∂_z(Aq) = A ∂_ẑq A⁻¹."""
+        inside = like(self.frame.inverse, z) @ against @ like(self.frame.root, z)
+        return self.map.divergences(backend, theta, self.frame.whiten(z), inside)
+
+    @property
     def moves(self) -> np.ndarray:
         return self.map.moves
 
@@ -74,6 +87,9 @@ class Whitened(Map):
             return 1.0
         moves = self.map.moves
         return np.where(moves < 0, 1.0, lengths[moves])
+
+    def over(self, z: np.ndarray, weights: np.ndarray) -> Map:
+        return replace(self, map=self.map.over(self.frame.whiten(z), weights))
 
     def initial(self) -> np.ndarray:
         return self.map.initial()

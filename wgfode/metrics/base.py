@@ -15,6 +15,9 @@ Array = Any
 class Metric:
     """The metric of a flow, a frozen dataclass of settings. A subclass writes `problem`."""
 
+    of_tangent: bool = False
+    """Whether the matrix of its problem depends on J and the weights alone."""
+
     def problem(self, tangent: Tangent, weights: Array, g: Array, gradient: Array | None = None) -> NormalProblem:
         """The linear problem whose solution ξ is −θ̇.
 

@@ -16,6 +16,8 @@ Array = Any
 class Relaxed(Metric):
     """Ĝ = E[JᵀJ], the pull-back of L²(λ) (Jin, Liu, Wu, Ye & Zhou 2025): min_ξ E|Jξ − g|²."""
 
+    of_tangent = True
+
     def problem(self, tangent: Tangent, weights: Array, g: Array, gradient: Array | None = None) -> NormalProblem:
         """See `Metric.problem`."""
         shape = tangent.z.shape

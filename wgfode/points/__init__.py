@@ -9,6 +9,7 @@ has its own points, a function of (seed, k) alone. The segments' ends are jumps 
 from .base import Points
 from .drawn import MonteCarlo, Sobol
 from .hermite import GaussHermite
+from .lattice import Lattice
 from .tailed import Tailed
 
-__all__ = ["GaussHermite", "MonteCarlo", "Points", "Sobol", "Tailed"]
+__all__ = ["GaussHermite", "Lattice", "MonteCarlo", "Points", "Sobol", "Tailed"]

@@ -6,7 +6,7 @@ the same number, the exact mean diagonal of G: solvers with one shift solve one 
 """
 
 from .auto import Auto
-from .base import Solution, Solver, State
+from .base import Solution, Solver, State, Stored
 from .cg import CG
 from .cholesky import Cholesky
 from .eigh import Eigh
@@ -17,4 +17,5 @@ from .problem import NormalProblem
 
 __all__ = [
     "CG", "LSMR", "MINRES", "Auto", "Cholesky", "Eigh", "NormalProblem", "Nystrom", "Solution", "Solver", "State",
+    "Stored",
 ]  # fmt: skip

@@ -25,6 +25,19 @@ class Solution(NamedTuple):
     """1 where a factorisation failed and something else gave ξ, else 0."""
 
 
+class Stored(NamedTuple):
+    """Arrays that solve (G + σ) ξ = b for every b, to be kept where G stays as it is."""
+
+    matrix: Array
+    """G, (m, m)."""
+    sigma: Array
+    """σ, 0-dim."""
+    inverse: Array
+    """b ↦ ξ, (m, m)."""
+    fallback: Array
+    """See `Solution.fallback`."""
+
+
 @dataclass(frozen=True)
 class State:
     """What a solver knows of one G before it meets a right-hand side; solvers add what they keep to it.
@@ -97,6 +110,14 @@ class Solver(Generic[S]):
         `start` is a first guess (m,) for the iterative ones. What is not finite in G or b comes back as a ξ and a
         residual that are not finite, in place of an exception.
         """
+        raise NotImplementedError
+
+    def stored(self, state: S) -> Stored | None:
+        """What of `state` solves other problems with the same G; None where that saves nothing."""
+        return None
+
+    def restored(self, problem: NormalProblem, stored: Stored) -> State:
+        """The state of a `problem` whose G is the one that was stored."""
         raise NotImplementedError
 
     def preconditioner(self, state: S) -> Callable[[Array], Array]:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .base import Solution, Solver, State, checked_shift
-from .problem import relative
+import numpy as np
+
+from .base import Solution, Solver, State, Stored, checked_shift
+from .problem import GramProblem, NormalProblem, relative
 
 Array = Any
 
@@ -40,6 +42,18 @@ class Direct(Solver[DenseState]):
 
     def __post_init__(self) -> None:
         checked_shift(self.shift)
+
+    def stored(self, state: DenseState) -> Stored:
+        """See `Solver.stored`."""
+        backend = state.problem.backend
+        columns = backend.vmap(state.inverse)(backend.asarray(np.eye(state.problem.size)))
+        fallback = backend.xp.zeros_like(state.sigma) + state.fallback
+        return Stored(state.matrix, state.sigma, columns.T, fallback)
+
+    def restored(self, problem: NormalProblem, stored: Stored) -> DenseState:
+        """See `Solver.restored`; products with G are then with the matrix."""
+        known = GramProblem.of(problem.backend, stored.matrix, problem.rhs)
+        return DenseState(known, stored.sigma, stored.matrix, lambda b: stored.inverse @ b, stored.fallback)
 
     def solve(self, state: DenseState, b: Array | None = None, start: Array | None = None) -> Solution:
         """See `Solver.solve`; `start` plays no part."""
