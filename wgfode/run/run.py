@@ -6,9 +6,9 @@ import logging
 import os
 import time as clock
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +26,6 @@ from . import checkpoint
 from .checkpoint import Snapshot
 from .outputs import Knot, Outputs
 from .progress import reporter
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger("wgfode")
 
@@ -162,11 +159,24 @@ class Run:
             raise IntegrationError(state.time, NOT_FINITE.words, NOT_FINITE.reason)
         if self.folded is not None or (smallest := self.held_out.smallest_jacobian(state.theta)) > 0:
             return
+        time = state.time
+        if stops := self.stop_on_fold and self.f.rhs.flow.energy.needs_density:
+            time, smallest = self._keep_unfolded(state, smallest)
         what = f"the map lost injectivity (min det ∂T/∂z = {smallest:.3g} on held-out points)"
-        if self.stop_on_fold and self.f.rhs.flow.energy.needs_density:
-            raise IntegrationError(state.time, what, Reason.fold)
-        self.folded = state.time
-        log.warning("at t=%.6g %s; the run goes on, but it has no density any more", state.time, what)
+        if stops:
+            raise IntegrationError(time, what, Reason.fold)
+        self.folded = time
+        log.warning("at t=%.6g %s; the run goes on, but it has no density any more", time, what)
+
+    def _keep_unfolded(self, state: State, smallest: float) -> tuple[float, float]:
+        """Go on to the last step before the fold that ends at `state`; the time of the fold and its min det."""
+        for count, (time, theta) in enumerate(state.knots):
+            if (found := self.held_out.smallest_jacobian(theta)) <= 0:
+                return time, found
+            self.last = replace(
+                state, time=time, theta=theta, accepted=self.last.accepted + 1, knots=state.knots[:count], memory=None
+            )
+        return state.time, smallest
 
     def _note(self, state: State) -> None:
         """Save, measure and write what is due at a state."""
