@@ -85,6 +85,13 @@ class Map(ABC):
         """This map for points in the whitened coordinates of `frame`, in place of the reference's own."""
         return self
 
+    def over(self, z: np.ndarray, weights: np.ndarray) -> Map:
+        """This map as it is best begun where the points are z (N, d) with weights (N,), in coordinates that reach it.
+
+        Numpy arrays, of mean 0 and covariance 1. Another map of the family, which may have another `size`.
+        """
+        return self
+
     def check(self, backend: Backend, z: np.ndarray, density: bool) -> None:
         """Raise `InputError` where the map cannot be used at points z (N, d) on `backend`, with a `density` or not."""
         return None
@@ -168,6 +175,9 @@ class Compose(Map):
 
     def within(self, frame: Frame) -> Map:
         return Compose(tuple(part.within(frame) for part in self.maps))
+
+    def over(self, z: np.ndarray, weights: np.ndarray) -> Map:
+        return Compose(tuple(part.over(z, weights) for part in self.maps))
 
     def split(self, theta: Array) -> list[tuple[Map, Array]]:
         """The maps with their own parameters, innermost first."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,9 +11,6 @@ from ..drive import Drive
 from ..errors import IntegrationError, Reason
 from ..rhs import Evaluation, RightHandSide
 from .state import State
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 Array = Any
 
@@ -38,10 +35,8 @@ class BoundFlow(Protocol):
     def moved(self, theta: Array, z: Array, direction: Array) -> Array:
         """J(θ) direction at the points z (N, d), (N, d)."""
 
-    def dataset(
-        self, times: Sequence[float], thetas: Sequence[Array], evaluation: int = 4096, seed: int = 0, **attributes: Any
-    ) -> xr.Dataset:
-        """The dataset of parameters (m,) at times."""
+    def diagnostics(self, t: float, theta: Array, evaluation: int = 4096, seed: int = 0) -> dict[str, np.ndarray]:
+        """Everything the dataset holds of one time, from `evaluation` held-out points."""
 
 
 class Failure(NamedTuple):
@@ -69,18 +64,21 @@ class Integrator(Protocol):
         """
 
 
-def states(integrator: Integrator, state: State, stops: np.ndarray, max_steps: int) -> Iterator[State]:
+def states(
+    integrator: Integrator, state: State, stops: np.ndarray, max_steps: int, chunk: int | None = None
+) -> Iterator[State]:
     """The states of a run from `state` through the times `stops`, at each of which a step ends.
 
-    The run takes at most `max_steps` steps, those of `state` included. Raises `IntegrationError` where it cannot
-    go on, after yielding the last good state.
+    There are at most `chunk` steps between two of them, by default as many as suit the integrator. The run takes at
+    most `max_steps` steps, those of `state` included. Raises `IntegrationError` where it cannot go on, after yielding
+    the last good state.
     """
     for stop in map(float, stops):
         while state.time < stop:
             left = max_steps - state.accepted - state.rejected
             if left <= 0:
                 raise IntegrationError(state.time, f"max_steps={max_steps} was reached", Reason.max_steps)
-            new, failure = integrator.advance(state, stop, min(integrator.chunk, left))
+            new, failure = integrator.advance(state, stop, min(chunk or integrator.chunk, left))
             if new is not state:
                 yield (state := new)
             if failure is not None:
