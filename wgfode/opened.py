@@ -36,8 +36,8 @@ FITS = 1e-6
 def load(path: str | Path | xr.Dataset, flow: GradientFlow | None = None) -> Run:
     """Open the run of a dataset, or of the file at `path`, again.
 
-    Its flow is `flow`, as it was given to `solve`, or that of the problem which the dataset names (`problems.of`). Raises
-    `InputError` where no flow is known or the dataset is not of it.
+    Its flow is `flow`, as it was given to `solve`, or that of the problem which the dataset names (`problems.of`).
+    Raises `InputError` where no flow is known or the dataset is not of it.
     """
     if isinstance(path, xr.Dataset):
         dataset = path
