@@ -100,14 +100,18 @@ class Run:
         return self.segment.held_out
 
     def _enter(self, t: float, theta: np.ndarray) -> None:
-        """Go over to the segment whose map begins anew where the present one has come to θ."""
-        self.segments.enter(t, theta)
-        evaluations = self.outputs.evaluations
-        self.outputs = Outputs(self.f, self.segment.integrator, self.method)
-        self.outputs.evaluations = evaluations
-        self.watch.rhs = self.f.rhs
+        """Go over to the segment whose map begins anew where the present one has come to θ at time t."""
+        segment = self.segments.following(t, theta)
+        outputs = Outputs(segment.f, segment.integrator, self.method)
+        outputs.evaluations = self.outputs.evaluations
+        initial = segment.f.rhs.backend.to_numpy(segment.f.initial())
+        # at once: Ctrl-C must not come between
+        self.segments.made.append(segment)
+        self.outputs, self.watch.rhs = outputs, segment.f.rhs
         if self.certificate is not None:
-            self.certificate.held_out = self.held_out
+            self.certificate.held_out = segment.held_out
+        self.last = replace(self.last, theta=initial, knots=(), memory=None)
+        self._begin([(t, initial)])
 
     def _begin(self, knots: list[Knot]) -> None:
         """Let the paths start from the last of some (t, θ), the last state."""
@@ -201,7 +205,8 @@ class Run:
         """Save, measure and write what is due at the last state; where it is `needed` the map begins anew there."""
         state = self.last
         self._follow(state)
-        anew = needed or (self.restart is not None and self._meets(self.restart.times))
+        given = self.restart is not None and self._meets(self.restart.times)
+        anew = needed or (given and state.time > self.segment.begin)
         if not (anew or self._meets(self.stops)) and state.accepted - self._reported < REPORT:
             return
         self._reported = state.accepted
@@ -220,7 +225,7 @@ class Run:
         self._write(force=output or anew)
 
     def _meets(self, times: Any) -> bool:
-        """Whether the last state is at one of the times."""
+        """Whether the last state is at one of them."""
         return bool(np.isclose(times, self.last.time, rtol=SAME_TIME, atol=0).any())
 
     def _begin_anew(self, needed: bool) -> None:
@@ -229,19 +234,15 @@ class Run:
         if needed and passed < self.judge.shortest:
             raise unfollowed(last.time, f"the map had to begin anew within {passed:.2g}")
         self._enter(last.time, last.theta)
-        theta = self.f.rhs.backend.to_numpy(self.f.initial())
-        self.last = replace(last, theta=theta, knots=(), memory=None)
-        self._begin([(last.time, theta)])
         self._turn = True
         log.info("the map begins anew at t=%.6g", last.time)
-        missed, force = self.held_out.missed(last.time, theta) if needed else (0.0, 0.0)
+        missed, force = self.held_out.missed(last.time, self.last.theta) if needed else (0.0, 0.0)
         if missed > MISSES * force > LITTLE * self.watch.largest:
             raise unfollowed(last.time, f"{missed / force:.0%} of E|g|² is no motion of such a map")
 
     def _follow(self, state: State) -> None:
         """Take note of a state for what is read between states."""
-        new = self.outputs.follow(state, self._due(state))
-        self._found += new
+        self._found += (new := self.outputs.follow(state, self._due(state)))
         for time, theta in new:  # what the dataset will show between two states
             earlier = self.judge.folded is None or time < self.judge.folded
             if earlier and self.held_out.smallest_jacobian(theta) <= 0:

@@ -52,9 +52,9 @@ class Segments:
         layers = self.now.flow.reference.layers
         return [(after.begin, layer.theta) for after, layer in zip(self.made[1:], layers, strict=True)]
 
-    def enter(self, t: float, theta: np.ndarray) -> None:
-        """Go over to the one whose map begins anew where the present one has come to θ at time t."""
-        self.made.append(self.make(anew(self.now.f.rhs, t, theta), t))
+    def following(self, t: float, theta: np.ndarray) -> Segment:
+        """The one whose map begins anew where the present one has come to θ at time t."""
+        return self.make(anew(self.now.f.rhs, t, theta), t)
 
 
 def anew(rhs: RightHandSide, t: float, theta: np.ndarray) -> GradientFlow:
