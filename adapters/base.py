@@ -12,7 +12,7 @@ from ..dataset import build
 from ..drive import Drive
 from ..errors import InputError
 from ..flow import Segment
-from ..pushforward import push
+from ..pushforward import carried, push
 from ..rhs import Evaluation, RightHandSide
 
 if TYPE_CHECKING:
@@ -35,10 +35,12 @@ class AdaptedRightHandSide:
         compile_ = rhs.backend.compile
         self.evaluate = compile_(rhs.evaluate)
         self.diagnose = compile_(rhs.diagnose)
-        self._map = compile_(lambda theta, z: rhs.flow.transport(theta, z))
+        self._map = compile_(lambda theta, z: rhs.flow.transport(theta, self._begin(z)[0]))
         self._log_density = compile_(self._log_density_of)
         self.moved = compile_(
-            lambda theta, z, direction: rhs.backend.jvp(lambda p: rhs.flow.transport(p, z), theta, direction)[1]
+            lambda theta, z, direction: rhs.backend.jvp(
+                lambda p: rhs.flow.transport(p, self._begin(z)[0]), theta, direction
+            )[1]
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -60,9 +62,14 @@ class AdaptedRightHandSide:
         """The right-hand side at θ (m,) and t, by default with the points of the segment of t and with its own args."""
         return self.evaluate(theta, self.rhs.drive(t, segment, args))
 
+    def _begin(self, z: Array) -> tuple[Array, ...]:
+        """Points z (N, d) of the reference's origin where the map takes them up, as `Drive.on` has them."""
+        return carried(self.rhs.backend, self.rhs.flow.reference, z, self.rhs.backend.xp.ones_like(z[:, 0]))
+
     def _log_density_of(self, theta: Array, z: Array) -> Array:
         rhs = self.rhs
-        drive = Drive(z, rhs.backend.xp.ones_like(z[:, 0]))
+        z, ones, *known = self._begin(z)
+        drive = Drive(z, ones).on(z, ones, *known)
         rho = push(rhs.backend, rhs.flow.transport, rhs.flow.reference, theta, drive, density=True, score=False)
         return rho.log_density
 
@@ -94,7 +101,7 @@ class AdaptedRightHandSide:
         """Everything the dataset holds of one time, as numpy arrays, from `evaluation` held-out points."""
         rhs = self.rhs
         as_ = rhs.backend.asarray
-        held_out = [as_(part) for part in rhs.flow.held_out(evaluation, seed)]
+        held_out = map(as_, rhs.at(*rhs.flow.held_out(evaluation, seed)))
         theta, drive = rhs.backend.constant((self.checked(as_(theta)), rhs.drive(t)))
         report = self.diagnose(theta, drive, drive.on(*held_out))
         return {name: rhs.backend.to_numpy(value) for name, value in report.items()}

@@ -60,8 +60,9 @@ ARROWS: dict[str, str] = {
     # one call, and the ways in
     "solve": f"{STEPS} adapters certificate dataset monitor run storage",
     "problems": f"{PROBLEM} validation.exact validation.manufactured",
+    "opened": f"{STEPS} monitor problems run",
     "plots": "dataset errors flow problems storage validation.compare validation.report",
-    "wgfode": f"{STEPS} adapters certificate dataset monitor run storage solve problems posterior",
+    "wgfode": f"{STEPS} adapters certificate dataset monitor opened run storage solve problems posterior",
     "cli": f"{STEPS} adapters certificate dataset monitor plots problems run solve storage validation.cases "
     "validation.compare validation.report",
     # validation stands on everything, and nothing of the core on it

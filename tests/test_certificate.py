@@ -251,6 +251,19 @@ def test_a_fold_stops_or_warns(caplog: pytest.LogCaptureFixture) -> None:
     assert warned.min_jacobian.values[-1] <= 0
 
 
+def test_a_fold_keeps_what_came_before_it() -> None:
+    """The steps of a report are judged one by one: rows up to the last good one are kept, whatever its size."""
+    problem = flow(**FOLDS)
+    arguments: dict[str, Any] = {"evaluation": 128, "certificate": False} | QUICK
+    fold = wgf.solve(problem, [0.5], **arguments).time.values[-1]
+    ds = wgf.solve(problem, np.linspace(0.0, 0.5, 101), **arguments)
+    assert fold > 0
+    assert (ds.min_jacobian.values > 0).all()
+    assert ds.time.values[-1] == pytest.approx(fold, rel=1e-6)
+    assert len(ds.time) > 100 * fold / 0.5
+    assert float(ds.attrs["status"].split("t=")[1].split()[0]) > fold
+
+
 @pytest.mark.parametrize("integrator", ["torchdiffeq", "diffrax"])
 def test_a_failing_factorisation_is_counted(integrator: str, caplog: pytest.LogCaptureFixture) -> None:
     """The same direction twice: Ĝ is singular, and with no shift Cholesky cannot factorise it."""

@@ -91,7 +91,7 @@ ARGUMENTS: dict[str, Callable[[Any], Any]] = {
     "estimator": lambda v: flow(estimator=v),
 }
 SOLVE = ("times", "integrator", "method", "rtol", "atol", "max_steps", "evaluation", "seed", "dtype",
-         "initial_error", "resample", "on_fold", "checkpoint")  # fmt: skip
+         "initial_error", "restart", "resample", "on_fold", "checkpoint")  # fmt: skip
 
 
 def refuses(name: str, value: Any) -> None:

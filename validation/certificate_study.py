@@ -26,7 +26,7 @@ from .. import problems
 from ..adapters import torchdiffeq as adapter
 from ..certificate import Certificate, Reading
 from ..energies import Entropy, PorousMedium, Potential
-from ..flow import GradientFlow
+from ..flow import GradientFlow, Segment
 from ..maps import Affine, Map, Residual
 from ..monitor.held_out import HeldOut
 from ..points import MonteCarlo, Sobol, Tailed
@@ -89,7 +89,7 @@ class Readings:
         self._known: dict[bytes, np.ndarray] = {}
         self._velocities: dict[bytes, np.ndarray] = {}
 
-    def velocity(self, t: float, theta: np.ndarray, segment: int | None) -> np.ndarray:
+    def velocity(self, t: float, theta: np.ndarray, segment: Segment | None) -> np.ndarray:
         """The right-hand side at t and θ (m,)."""
         key = theta.tobytes() + repr((t, segment)).encode()
         if key not in self._velocities:
@@ -121,7 +121,7 @@ class _OneSeed(HeldOut):
     def __init__(self, readings: Readings, index: int):
         self.f, self._readings, self._index = readings.f, readings, index
 
-    def __call__(self, t: float, theta: Any, segment: int | None = None) -> Reading:
+    def __call__(self, t: float, theta: Any, segment: Segment | None = None) -> Reading:
         velocity = self._readings.velocity(t, theta, segment)
         return {"velocity": velocity} | self.defect(t, theta, velocity)
 

@@ -22,10 +22,12 @@ from .errors import InputError, IntegrationError, MissingDependencyError, Wgfode
 from .flow import GradientFlow
 from .metrics.relaxed import Relaxed
 from .metrics.wasserstein import Wasserstein
+from .opened import load
 from .points import GaussHermite, Lattice, MonteCarlo, Sobol
 from .posterior import to_arviz
 from .references import Barenblatt, Custom, Gaussian, Smoothed, Uniform
 from .run.checkpoint import CheckpointError
+from .run.restart import Restart
 from .solve import solve
 from .solvers import CG, LSMR, MINRES, Auto, Cholesky, Eigh, Nystrom
 
@@ -59,12 +61,14 @@ __all__ = [
     "PorousMedium",
     "Potential",
     "Relaxed",
+    "Restart",
     "Smoothed",
     "Sobol",
     "Uniform",
     "Wasserstein",
     "WgfodeError",
     "coefficient",
+    "load",
     "maps",
     "potentials",
     "problems",

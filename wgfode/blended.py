@@ -9,7 +9,8 @@ parameter p moves the points with. By parts, E q·s has two forms:
 
 What sampling noise reaches ξ is that of a = q·(s − Jη) and of b = −S : ∂_x q − q·Jη, η the strong fit of s by J. Both
 have the mean that is looked for, and (1 − β)a + βb has the least variance at β = E[a(a − b)]/E[(a − b)²], a number for
-each parameter, here cut to [0, 1]: the correction βE[b − a] is then no more than the root mean square of a. It is a control variate; so is the path gradient of variational inference.
+each parameter, here cut to [0, 1]: the correction βE[b − a] is then no more than the root mean square of a. It is a
+control variate; so is the path gradient of variational inference.
 """
 
 from __future__ import annotations

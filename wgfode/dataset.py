@@ -40,6 +40,11 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "stiffness": (("time",), "spectral radius of the right-hand side's Jacobian", "1"),
     "linear_residual": (("time",), "true relative residual of the linear solve", "1"),
     "linear_steps": (("time",), "iterations of the linear solve (0: direct)", "1"),
+    "segment": (("time",), "segment of the run, whose map θ is of", "1"),
+    "segment_begin": (("segment_",), "time at which a segment begins", "1"),
+    "segment_theta": (("segment_", "parameter"), "parameters with which a segment ended", "1"),
+    "segment_mean": (("segment_", "component"), "mean by which a segment whitens its points", "1"),
+    "segment_covariance": (("segment_", "component", "component_"), "covariance by which it does", "1"),
     "linear_fallback": (("time",), "1 where Cholesky gave way to the smooth filter", "1"),
 }
 
@@ -127,7 +132,7 @@ def build(
             "time": ("time", times, {"long_name": "flow time", "units": "1"}),
             "component": ("component", np.arange(d), {"long_name": "space component"}),
             "component_": ("component_", np.arange(d), {"long_name": "space component, second index"}),
-            "parameter": ("parameter", np.arange(flow.size), {"long_name": "index of the map parameter"}),
+            "parameter": ("parameter", np.arange(theta.shape[1]), {"long_name": "index of the map parameter"}),
         },
     )
     if "energy" in dataset:

@@ -24,9 +24,16 @@ class Drive(NamedTuple):
     factor: Any = None
     """What the solver keeps of G at these points, where G is the same at every θ (`solvers.Stored`), else None."""
 
-    def on(self, z: Array, weights: Array) -> Drive:
-        """The same at other points z (N, d) with weights (N,)."""
-        return self._replace(z=z, weights=weights, factor=None)
+    log_density: Any = None
+    """log λ at the points, (N,), where maps have carried λ and them from an `origin`; None where λ itself says."""
+    score: Any = None
+    """∇log λ there, (N, d)."""
+    log_det: Any = None
+    """log|det| of what has carried them, (N,)."""
+
+    def on(self, z: Array, weights: Array, log_density: Any = None, score: Any = None, log_det: Any = None) -> Drive:
+        """The same at other points z (N, d) with weights (N,), and with what is known there."""
+        return Drive(z, weights, self.t, self.args, None, log_density, score, log_det)
 
     def when(self, t: Array) -> Drive:
         """The same at another time, 0-dim."""

@@ -36,6 +36,8 @@ class Reason(enum.Enum):
     """An implicit equation of a fixed step has no solution that was found."""
     fold = "fold"
     """The map lost injectivity."""
+    unfollowed = "unfollowed"
+    """No map of the family follows the flow from here, not even one that begins anew."""
     interrupted = "interrupted"
     """Ctrl-C."""
     failed = "failed"

@@ -115,7 +115,7 @@ class GradientFlow:
                 f"solver {self.solver!r} solves the least-squares problem of estimator='velocity'; with "
                 f"estimator={self.estimator!r} only ∇F is known: use MINRES, Cholesky, Eigh or Auto"
             )
-        if warning := self.metric.check(self.dim, len(self.points.draw(self.reference)[0])):
+        if warning := self.metric.check(self.dim, len(self.points.draw(self.reference.origin)[0])):
             warnings.warn(warning, stacklevel=3)
         self.check()
 
@@ -132,6 +132,8 @@ class GradientFlow:
                 f"map {self.map!r} is a model of {self.map.framework} and cannot run on {backend.name}: use "
                 f"integrator={other!r} (wgfode.adapters.{other}), or bring the model over to {backend.name}"
             )
+        if self.reference.layers:
+            return  # the flow of its origin was tried
         if self.energy.needs_density:
             _check_reference(self.reference, backend)
         sample = self.points.draw(self.reference)[0][: TRIED if self.dim != TRIED else TRIED - 1]
@@ -190,15 +192,19 @@ class GradientFlow:
         """
         if self.frame.plain or not self.map.starts_at_identity:
             return self.map
-        return Whitened(self.map.within(self.frame), self.frame)
+        # what a map is told of the reference's own coordinates stands for the same whitened ones where it begins anew
+        origin = Frame.of(self.reference.origin.mean, self.reference.origin.covariance)
+        return Whitened(self.map.within(origin), self.frame)
 
     def held_out(self, n: int, seed: int = 0, *, tailed: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """n evaluation points (n, d) and weights (n,), independent of the ones that drive the flow.
 
+        They are of the reference's origin, where maps have carried it.
+
         With `tailed` they reach into the tails (`points.Tailed`), which what is read on the way needs.
         """
         rule: Points = Tailed(n, seed=seed + HELD_OUT) if tailed else Sobol(n, seed=seed + HELD_OUT)
-        return rule.draw(self.reference)
+        return rule.draw(self.reference.origin)
 
 
 @lru_cache(maxsize=32)

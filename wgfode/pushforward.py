@@ -19,8 +19,8 @@ class Pushed:
     """ρ_θ at points: what an energy needs to know of it.
 
     `x` (N, d) are the images, `weights` (N,) sum to one. `log_density` (N,), `score` = ∇log ρ (N, d)
-    and `jacobian` = det ∂_zT with its sign (N,) are None where no density was asked for. `t` and `args` are those
-    of the `Drive`, for functions that name them.
+    and `jacobian` = det ∂_zT with its sign (N,), of all that has carried the points, are None where no density was
+    asked for. `t` and `args` are those of the `Drive`, for functions that name them.
     """
 
     backend: Backend
@@ -50,6 +50,26 @@ def reference_score(backend: Backend, reference: Reference, z: Array) -> Array:
     return backend.grad(lambda points: backend.xp.sum(reference.log_density(points)))(z)
 
 
+def carried(backend: Backend, reference: Reference, z: Array, weights: Array) -> tuple[Array, ...]:
+    """Points z (N, d) of the reference's origin where its layers have carried them, as a `Drive` takes them:
+
+    (y, weights), and where there is a density (y, weights, log λ, ∇log λ, log|det|) at y. What has not been carried is
+    (z, weights): its density is known anywhere.
+    """
+    if not reference.layers:
+        return z, weights
+    if not reference.has_density:
+        for layer in reference.layers:
+            z = layer.call(z)
+        return z, weights
+    log_density, score = reference.origin.log_density(z), reference_score(backend, reference.origin, z)
+    log_det = 0.0 * log_density
+    for layer in reference.layers:
+        image = layer.push(z, score)
+        z, score, log_det = image.x, image.score, log_det + image.log_det
+    return z, weights, log_density - log_det, score, log_det
+
+
 def push(
     backend: Backend,
     map: Map,
@@ -64,11 +84,14 @@ def push(
 
     Without `density` only the images are computed.
     """
-    z, weights, t, args, _ = drive
+    z, weights, t, args = drive.z, drive.weights, drive.t, drive.args
     if not density:
         return Pushed(backend, map(theta, z), weights, t=t, args=args)
-    initial = reference_score(backend, reference, z) if score else None
-    image = map.push(backend, theta, z, initial)
-    log_density = reference.log_density(z) - image.log_det
-    jacobian = image.sign * backend.xp.exp(image.log_det)
+    before = None
+    if score:
+        before = reference_score(backend, reference, z) if drive.score is None else drive.score
+    image = map.push(backend, theta, z, before)
+    log_density = (reference.log_density(z) if drive.log_density is None else drive.log_density) - image.log_det
+    log_det = image.log_det if drive.log_det is None else image.log_det + drive.log_det
+    jacobian = image.sign * backend.xp.exp(log_det)
     return Pushed(backend, image.x, weights, log_density, image.score, jacobian, t, args)

@@ -13,7 +13,7 @@ from .blended import correction
 from .drive import Drive
 from .errors import InputError
 from .flow import GradientFlow, Segment
-from .pushforward import Pushed, push
+from .pushforward import Pushed, carried, push
 from .solvers import NormalProblem, Solver, State, Stored
 from .tangent import Tangent
 
@@ -45,7 +45,8 @@ class RightHandSide:
         self.names = flow.energy.names
         floor = 1e-13 if backend.dtype == "float64" else 2e-6
         self.tolerance = max(tolerance, floor)
-        z, _ = self.drawn(0)
+        self.drawn = lru_cache(maxsize=2)(self._drawn)
+        z = self.drawn(0)[0]
         sizes = flow.transport.sizes
         self.sizes = sizes if isinstance(sizes, float) else backend.asarray(sizes)
         self.solver: Solver = flow.solver.resolve(flow.size, z.shape[0] * z.shape[1], flow.map.shift)
@@ -64,8 +65,8 @@ class RightHandSide:
             segment = self.flow.segment(float(constant(t)))
         elif self.flow.jumps:
             t = self.flow.within(float(constant(t)), segment)
-        z, weights = self.drawn(segment.points)
-        return Drive(as_(z), as_(weights), as_(t), self.arguments(args), self.factor(segment.points))
+        z, weights, *known = map(as_, self.drawn(segment.points))
+        return Drive(z, weights, as_(t), self.arguments(args), self.factor(segment.points), *known)
 
     def arguments(self, args: Any = None) -> Any:
         """`args`, or where there are none its own, in the backend's arrays; `InputError` where they are missing."""
@@ -82,10 +83,16 @@ class RightHandSide:
         args = self.backend.constant(self.backend.as_args(args))
         return None if any(map(traced, self.backend.leaves(args))) else args
 
-    @lru_cache(maxsize=2)  # noqa: B019 - a right-hand side lives as long as its run
-    def drawn(self, segment: int) -> tuple[np.ndarray, np.ndarray]:
-        """The points (N, d) and weights (N,) of a segment between resampling times, numpy, float64."""
-        return self.flow.points.draw(self.flow.reference, segment)
+    def _drawn(self, segment: int) -> tuple[np.ndarray, ...]:
+        """What drives the flow in a segment between resampling times, numpy: points (N, d), weights (N,), see `at`."""
+        return self.at(*self.flow.points.draw(self.flow.reference.origin, segment))
+
+    def at(self, z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Points z (N, d) of the reference's origin with weights (N,), as `Drive.on` takes them (`carried`)."""
+        if not self.flow.reference.layers:
+            return z, weights
+        as_ = self.backend.asarray
+        return tuple(map(self.backend.to_numpy, carried(self.backend, self.flow.reference, as_(z), as_(weights))))
 
     @lru_cache(maxsize=2)  # noqa: B019 - as above
     def factor(self, segment: int) -> Stored | None:
@@ -95,7 +102,7 @@ class RightHandSide:
             return None
 
         def factorised() -> Stored | None:
-            z, weights = map(as_, self.drawn(segment))
+            z, weights, *_ = map(as_, self.drawn(segment))
             tangent = self.tangent(self.initial(), z)
             problem = flow.metric.problem(tangent, weights, 0 * z)
             return self.solver.stored(self.solver.init(problem, self.tolerance))
@@ -220,10 +227,10 @@ class RightHandSide:
         g = self.driving_force(rho)
         return moved, g, moved - g
 
-    def smallest_jacobian(self, theta: Array, z: Array) -> Array:
-        """min det ∂_zT over points z (N, d), its sign included; of maps that have one."""
+    def jacobians(self, theta: Array, z: Array) -> Array:
+        """det ∂_zT at points z (N, d), (N,), its sign included; of maps that have one."""
         image = self.flow.transport.push(self.backend, theta, z, None)
-        return self.backend.xp.min(image.sign * self.backend.xp.exp(image.log_det))
+        return image.sign * self.backend.xp.exp(image.log_det)
 
 
 def squares(xp: Any, field: Array) -> Array:

@@ -15,12 +15,14 @@ import numpy as np
 from .backend import load, precision
 from .certificate import Certificate, absent
 from .dataset import add, tell_apart
-from .errors import MissingDependencyError
+from .errors import InputError, MissingDependencyError
 from .flow import GradientFlow
 from .monitor.held_out import HeldOut
 from .points.on_demand import Scheduled
+from .run import rows
 from .run.fingerprint import fingerprint
 from .run.run import SAME_TIME, Run
+from .run.segments import Segment, Segments
 from .run.settings import Settings, installed, integrator_of, with_options
 from .stepping import stiffness
 from .stepping.automatic import Automatic
@@ -63,20 +65,28 @@ def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Data
     with context:
         tolerance = 1e-2 * settings.rtol if settings.adaptive else 1e-6
         args = load(settings.framework, settings.dtype, settings.device).constant(settings.args)
-        f = adapter.right_hand_side(flow, args=args, dtype=settings.dtype, device=settings.device, tolerance=tolerance)
-        f.rhs.arguments()  # missing ones show at once
-        held_out = HeldOut(f, read_on_the_way(flow, settings.evaluation), settings.seed, settings.evaluation)
-        bound = certificate(held_out, flow, settings)
         times_ = np.array(settings.times)
         methods: list[str] = [] if settings.method == AUTO else [settings.method]
+
+        def segment(flow: GradientFlow, begin: float = 0.0) -> Segment:
+            f = adapter.right_hand_side(
+                flow, args=args, dtype=settings.dtype, device=settings.device, tolerance=tolerance
+            )
+            f.rhs.arguments()  # missing ones show at once
+            held_out = HeldOut(f, read_on_the_way(flow, settings.evaluation), settings.seed, settings.evaluation)
+            return Segment(f, stepper(adapter, f, settings, methods), held_out, begin)
+
+        first = segment(flow)
+        bound = certificate(first.held_out, flow, settings)
         # adaptive steps end where they must; fixed ones at every output time, as they know no tolerance
-        ends = stops(times_[-1:] if settings.adaptive else times_[1:], f.jump_times(0.0, times_[-1]))
+        jumps = np.union1d(flow.points.jump_times(0.0, times_[-1]), restarts(settings))
+        ends = stops(times_[-1:] if settings.adaptive else times_[1:], jumps)
         course = Run(
-            f, stepper(adapter, f, settings, methods), settings.how, times_, ends, held_out, bound, schedule,
+            Segments([first], segment), settings.how, times_, ends, bound, settings.restart, schedule,
             stop_on_fold=settings.on_fold == "stop", notes=methods,
         )  # fmt: skip
         if settings.checkpoint is not None:
-            course.keep(Path(settings.checkpoint), fingerprint(f.rhs, settings), settings.resume)
+            course.keep(Path(settings.checkpoint), fingerprint(first.f.rhs, settings), settings.resume)
         course.run(settings.progress)
         warn_of_rejections(course)
         return result(course, settings)
@@ -89,6 +99,8 @@ def own_framework(flow: GradientFlow) -> dict[str, str]:
 
 def check_together(flow: GradientFlow, settings: Settings) -> None:
     """Raise `InputError` where settings and flow do not fit; warn of held-out points that are too few."""
+    if settings.restart is not None and not flow.map.starts_at_identity:
+        raise InputError(f"restart needs a map that can begin anew as the identity, and {flow.map!r} starts elsewhere")
     if warning := flow.metric.check(flow.dim, settings.evaluation, "held-out points (evaluation)"):
         log.warning("%s", warning)
 
@@ -133,6 +145,12 @@ def stepper(adapter: Any, f: AdaptedRightHandSide, settings: Settings, methods: 
     return Automatic(f.rhs, make, how, settings.times[-1], methods) if how.name == AUTO else make(how)
 
 
+def restarts(settings: Settings) -> np.ndarray:
+    """The restart times that are given, before the end of the run."""
+    given = np.array(() if settings.restart is None else settings.restart.times, dtype=float)
+    return given[given < settings.times[-1]]
+
+
 def warn_of_rejections(course: Run) -> None:
     """Warn of a run that threw away many steps."""
     last = course.last
@@ -146,26 +164,28 @@ def warn_of_rejections(course: Run) -> None:
 
 def result(course: Run, settings: Settings) -> xr.Dataset:
     """The dataset of a run that is over."""
-    f, bound, methods = course.f, course.certificate, course.notes
-    times, thetas = [state.time for state in course.saved], [state.theta for state in course.saved]
+    bound, methods = course.certificate, course.notes
+    flow = course.segments.made[0].flow
     values: dict[str, np.ndarray] = {}
-    known = settings.kept() | course.attributes() | {"points_on_the_way": course.held_out.n}
+    known = settings.kept() | rows.told(course) | {"points_on_the_way": course.held_out.n}
     wanted = settings.stiffness
-    if wanted or (wanted is None and stiffness.affordable(len(times), course.last.evaluations)):
+    if wanted or (wanted is None and stiffness.affordable(len(course.saved), course.last.evaluations)):
         used = (methods or [settings.method])[-1].split()[-1]
-        values["stiffness"], advice = stiffness.report(f.rhs, times, thetas, used, course.last.accepted)
+        values["stiffness"], advice = stiffness.report(rows.spans(course), used, course.last.accepted)
         known["recommendation"] = advice
         log.info(advice)
     if settings.method == AUTO:
         known["methods"] = ", ".join(methods)
+    known.pop("evaluation_seed")  # written with the points
     if bound is None:
-        known["w2_bound_absent"] = absent(f.rhs.flow.energy) or "certificate=False"
-    known.pop("evaluation_seed")  # the right-hand side writes it itself
-    dataset = f.dataset(times, thetas, settings.evaluation, settings.seed, **known)
+        known["w2_bound_absent"] = absent(flow.energy) or "certificate=False"
+    dataset = rows.assembled(course, settings.evaluation, settings.seed, known)
     if bound is not None:
         values |= dict(zip(BOUNDS, np.array(course.bounds).T, strict=True))
         del dataset.attrs["w2_bound_absent"]
         dataset.attrs |= {"convexity": bound.convexity, "w2_bound_quadrature_error": bound.quadrature}
+    if course.restart is not None:
+        values |= rows.chain(course)
     add(dataset, values)
     dataset.attrs |= settings.attributes or {}
     tell_apart(dataset)

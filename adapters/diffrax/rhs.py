@@ -39,16 +39,20 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
         return self.evaluate(self.checked(theta), self.drive(t, args)).velocity
 
     def drive(self, t: Any, args: Any = None) -> Drive:
-        """What drives the flow at a time t and with args (by default the bound ones), which may be traced."""
+        """What drives the flow at a time t and with args (by default the bound ones), which may be traced.
+
+        In place of args `solve` hands over a whole `Drive`, of the points at hand, for steps that cross no jump.
+        """
         rhs = self.rhs
+        if isinstance(args, Drive):
+            return args.when(rhs.backend.asarray(t))
         # before the points: without `args` nothing else is of use
         args = rhs.arguments(args)
         fixed = rhs.flow.points.resample_every is None
-        points = rhs.drawn(0) if fixed else self._points_at(t)
-        z, weights = map(rhs.backend.asarray, points)
-        return Drive(z, weights, rhs.backend.asarray(t), args, rhs.factor(0) if fixed else None)
+        z, weights, *known = map(rhs.backend.asarray, rhs.drawn(0) if fixed else self._points_at(t))
+        return Drive(z, weights, rhs.backend.asarray(t), args, rhs.factor(0) if fixed else None, *known)
 
-    def _points_at(self, t: Any) -> tuple[Array, Array]:
+    def _points_at(self, t: Any) -> tuple[Array, ...]:
         points, rhs = self.rhs.flow.points, self.rhs
         # The points of a segment come from the host. They are data: nothing is differentiated; and bits, since
         # the callback's thread does not know of a local x64 context, and would round float64 to float32.
@@ -63,8 +67,7 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
 
         wires = [jax.ShapeDtypeStruct(shape.shape + words, np.uint32) for shape in shapes]
         bits = jax.pure_callback(draw, wires, jax.lax.bitcast_convert_type(t, jnp.uint32), vmap_method="sequential")
-        z, weights = (jax.lax.bitcast_convert_type(part, rhs.backend.dtype) for part in bits)
-        return z, weights
+        return tuple(jax.lax.bitcast_convert_type(part, rhs.backend.dtype) for part in bits)
 
     def to_dataset(self, solution: diffrax.Solution, evaluation: int = 4096, **attributes: Any) -> xr.Dataset:
         """The dataset of a `diffrax.Solution` that was saved at times or steps (padding is dropped).

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from ...drive import Drive
 from ...errors import InputError
 from ...stepping.integrator import CHUNK, UNSOLVED, VANISHED, Failure
 from ...stepping.methods import IMPLICIT, Method
@@ -92,9 +93,10 @@ class DiffraxSteps:
     def advance(self, state: State, stop: float, limit: int) -> tuple[State, Failure | None]:
         as_, span = self.f.rhs.backend.asarray, stop - state.time
         fixed = None if self.method.step_size is None else span / self.method.count(span)
-        memory = self._start(state, stop, fixed)
+        drive = self.f.rhs.drive(state.time)
+        memory = self._start(state, stop, fixed, drive)
         dt = fixed or float(memory[1][1])
-        solution = self._solve(as_(state.time), as_(stop), as_(dt), as_(state.theta), limit, *memory)
+        solution = self._solve(as_(state.time), as_(stop), as_(dt), as_(state.theta), limit, drive, *memory)
         steps = int(solution.stats["num_steps"])
         accepted = int(solution.stats["num_accepted_steps"])
         dt = fixed or float(solution.controller_state[1])
@@ -119,14 +121,14 @@ class DiffraxSteps:
             return new, VANISHED
         return new, None
 
-    def _start(self, state: State, stop: float, fixed: float | None) -> tuple[Any, Any, Any]:
+    def _start(self, state: State, stop: float, fixed: float | None, drive: Drive) -> tuple[Any, Any, Any]:
         """The solver's and the controller's memory at the start of a stretch (which may be a resampling time)."""
         f, solver, as_ = self.f, self.solver, self.f.rhs.backend.asarray
         t0, t1, theta = as_(state.time), as_(stop), as_(state.theta)
-        solver_state = solver.init(f.term, t0, t1, theta, None)
+        solver_state = solver.init(f.term, t0, t1, theta, drive)
         dt0 = fixed or state.step
         _, controller_state = self.controller.init(
-            f.term, t0, t1, theta, None if dt0 is None else as_(dt0), None, solver.func, solver.error_order(f.term)
+            f.term, t0, t1, theta, None if dt0 is None else as_(dt0), drive, solver.func, solver.error_order(f.term)
         )
         return solver_state, controller_state, jnp.asarray(False)
 
@@ -141,11 +143,11 @@ def _chunk(f: DiffraxRightHandSide, solver: Any, controller: Any) -> Any:
 
     @eqx.filter_jit
     def advance(
-        t0: Array, t1: Array, dt0: Array, theta: Array, limit: int, solver_state: Any, controller_state: Any,
-        made_jump: Any,
+        t0: Array, t1: Array, dt0: Array, theta: Array, limit: int, drive: Drive, solver_state: Any,
+        controller_state: Any, made_jump: Any,
     ) -> diffrax.Solution:  # fmt: skip
         return diffrax.diffeqsolve(
-            f.term, solver, t0, t1, dt0, theta,
+            f.term, solver, t0, t1, dt0, theta, drive,
             saveat=saveat, stepsize_controller=controller, max_steps=limit, throw=False,
             solver_state=solver_state, controller_state=controller_state, made_jump=made_jump,
         )  # fmt: skip

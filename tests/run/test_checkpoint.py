@@ -27,6 +27,7 @@ from wgfode.maps import Affine
 from wgfode.run import checkpoint as checkpoints
 from wgfode.run.checkpoint import CheckpointError, Snapshot
 from wgfode.run.fingerprint import describe, digest
+from wgfode.run.judge import Judge
 from wgfode.stepping import bilevel
 from wgfode.stepping.state import State
 
@@ -87,11 +88,14 @@ def kill_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ("torchdiffeq", {"resample": "auto", "flow": flow(points=wgf.MonteCarlo(6, seed=2))}),
         ("torchdiffeq", {"flow": flow(points=wgf.Sobol(16, resample_every=0.3))}),
         ("torchdiffeq", {"method": "auto"}),
+        ("torchdiffeq", {"restart": wgf.Restart((0.3,), stretch=1.1)}),
+        ("torchdiffeq", {"restart": "0.15", "resample": "auto", "flow": flow(points=wgf.MonteCarlo(6, seed=2))}),
         ("torchdiffeq", {"method": "proximal", "step_size": 0.1}),
         ("torchdiffeq", {"method": "bilevel", "step_size": 0.1}),
         ("scipy", {"method": "BDF"}),
         ("diffrax", {}),
         pytest.param("diffrax", {"method": "Kvaerno3"}, marks=pytest.mark.slow),
+        pytest.param("diffrax", {"restart": [0.15]}, marks=pytest.mark.slow),
     ],
     ids=[
         "torch",
@@ -100,11 +104,14 @@ def kill_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
         "auto resampling",
         "resampling",
         "auto",
+        "restarts",
+        "restarts and resampling",
         "proximal",
         "bilevel",
         "scipy",
         "diffrax",
         "diffrax implicit",
+        "diffrax restarts",
     ],
 )
 def test_resumed_is_undisturbed(
@@ -183,16 +190,16 @@ def test_sigkill(tmp_path: Path) -> None:
 def test_ctrl_c_writes_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, many = tmp_path / "run.ckpt", {"rtol": 1e-10, "atol": 1e-12}  # steps enough for several reports
     whole = solve(**many)
-    judge, count = wgf.solve.__globals__["Run"]._judge, [0]
+    judge, count = Judge.__call__, [0]
 
-    def interrupt(*arguments: Any) -> None:
+    def interrupt(*arguments: Any) -> Any:
         count[0] += 1
         if count[0] == 2:
             raise KeyboardInterrupt
-        judge(*arguments)
+        return judge(*arguments)
 
     with monkeypatch.context() as context:
-        context.setattr("wgfode.run.run.Run._judge", interrupt)
+        context.setattr(Judge, "__call__", interrupt)
         cut = solve(path, **many)
     assert "interrupted" in cut.attrs["status"]
     assert 0 < cut.time.values[-1] < 1
@@ -256,12 +263,12 @@ def damaged(content: bytes) -> dict[str, tuple[bytes, str]]:
         "a bit flipped": (content[:-100] + bytes([content[-100] ^ 1]) + content[-99:], "torn"),
         "longer": (content + b"x", "torn"),
         "another file": (b"CDF\x01" + content, "not a wgfode checkpoint"),
-        "another version": (line.replace(b"checkpoint 2", b"checkpoint 7") + b"\n" + rest, "format version 7"),
+        "another version": (line.replace(b"checkpoint 3", b"checkpoint 7") + b"\n" + rest, "format version 7"),
         "zeros": (bytes(len(content)), "not a wgfode checkpoint"),
     }
 
 
-@pytest.mark.parametrize("how", damaged(b"wgfode checkpoint 2 00\n" + bytes(200)))
+@pytest.mark.parametrize("how", damaged(b"wgfode checkpoint 3 00\n" + bytes(200)))
 def test_a_damaged_file_is_refused(written: Path, tmp_path: Path, how: str) -> None:
     content, why = damaged(written.read_bytes())[how]
     path = tmp_path / "run.ckpt"
@@ -288,7 +295,7 @@ def test_a_sound_file_of_something_else(tmp_path: Path) -> None:
     np.savez(buffer, theta=np.zeros(1))
     payload = buffer.getvalue()
     path = tmp_path / "run.ckpt"
-    path.write_bytes(b"wgfode checkpoint 2 %s\n" % hashlib.sha256(payload).hexdigest().encode() + payload)
+    path.write_bytes(b"wgfode checkpoint 3 %s\n" % hashlib.sha256(payload).hexdigest().encode() + payload)
     with pytest.raises(CheckpointError, match="does not hold"):
         checkpoints.read(path, {})
 

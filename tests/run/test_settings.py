@@ -29,7 +29,8 @@ OTHER: dict[str, Any] = {
     "times": (0.0, 0.1, 0.25), "integrator": "torchdiffeq", "method": "Kvaerno3", "rtol": 1e-4, "atol": 1e-7,
     "step_size": None, "max_steps": 77, "evaluation": 12, "seed": 5, "dtype": "float32", "device": "cpu",
     "error_norm": "metric", "stiffness": False, "progress": True, "certificate": False, "initial_error": 0.5,
-    "resample": "auto", "on_fold": "warn", "checkpoint": None, "resume": False, "attributes": {"note": "a"},
+    "restart": wgf.Restart((0.1,), least=0.2), "resample": "auto", "on_fold": "warn", "checkpoint": None,
+    "resume": False, "attributes": {"note": "a"},
 }  # fmt: skip
 """Every option, most of them away from their default."""
 

@@ -60,7 +60,8 @@ def _concentration(rhs: RightHandSide, theta: np.ndarray, drive: Drive) -> str:
         gaps = np.linalg.norm(np.diff(points[np.argsort(points[:, 0])], axis=0), axis=1)
         return float(np.median(gaps))
 
-    before, now = nearest(to_numpy(drive.z)), nearest(x)
+    points, origin = rhs.flow.points, rhs.flow.reference.origin
+    before, now = nearest(points.draw(origin, points.segment(float(drive.t)))[0]), nearest(x)
     if not now < CONCENTRATED * before:
         return ""
     return (

@@ -10,6 +10,8 @@ from ..drive import Drive
 from ..flow import Segment
 from ..stepping.integrator import BoundFlow
 
+SPIKES = 0.01
+"""The share of the mass that `missed` leaves out."""
 LARGE = ("x", "log_density")
 """Reports of every point, which a reading leaves on the device."""
 
@@ -24,10 +26,12 @@ class HeldOut:
 
     def __init__(self, f: BoundFlow, n: int, seed: int, evaluation: int | None = None):
         self.f, self.n, self.seed = f, n, seed
-        self._held_out = tuple(f.rhs.backend.asarray(part) for part in f.rhs.flow.held_out(n, seed, tailed=True))
+        as_, flow = f.rhs.backend.asarray, f.rhs.flow
+        self._held_out = tuple(map(as_, f.rhs.at(*flow.held_out(n, seed, tailed=True))))
         self._defect = f.rhs.backend.compile(f.rhs.residual_of)
-        self._own = f.rhs.backend.asarray(f.rhs.flow.held_out(evaluation or n, seed)[0])
-        self._smallest_jacobian = f.rhs.backend.compile(f.rhs.smallest_jacobian)
+        self._own = as_(f.rhs.at(*flow.held_out(evaluation or n, seed))[0])
+        self._squared = f.rhs.backend.compile(f.rhs.squared_defect)
+        self._jacobians = f.rhs.backend.compile(f.rhs.jacobians)
 
     def segment(self, t: float) -> Segment:
         """The segment of driving points that begins at or holds the time t."""
@@ -43,13 +47,33 @@ class HeldOut:
     def defect(self, t: float, theta: Any, velocity: Any) -> dict[str, np.ndarray]:
         """`residual` and its error where θ (m,) moves with any velocity (m,): E|J θ̇ + g|², with no linear solve."""
         rhs, backend = self.f.rhs, self.f.rhs.backend
-        z, weights = self._held_out
-        drive = Drive(z, weights, backend.asarray(t), rhs.arguments())
+        z, weights, *known = self._held_out
+        drive = Drive(z, weights, backend.asarray(t), rhs.arguments()).on(z, weights, *known)
         report = self._defect(backend.asarray(theta), backend.asarray(velocity), drive)
         return {name: backend.to_numpy(value) for name, value in report.items()}
 
-    def smallest_jacobian(self, theta: Any) -> float:
-        """The dataset's `min_jacobian` at θ (m,), or inf where the map has none."""
+    def missed(self, t: float, theta: Any) -> tuple[float, float]:
+        """(δ, E|g|²) at t and θ (m,), both without the `SPIKES` of the mass where the defect is largest.
+
+        The mean of g² may hang on single points where the density nearly folds; what a map cannot follow at all is
+        not followed anywhere.
+        """
+        rhs, backend = self.f.rhs, self.f.rhs.backend
+        z, weights, *known = self._held_out
+        drive, theta = rhs.drive(t).on(z, weights, *known), backend.asarray(theta)
+        velocity = self.f.at(t, theta).velocity
+        defect, force = (backend.to_numpy(self._squared(theta, v, drive)) for v in (velocity, 0 * velocity))
+        order, mass = np.argsort(defect), backend.to_numpy(weights)
+        kept = order[np.cumsum(mass[order]) < 1 - SPIKES]
+        return float(mass[kept] @ defect[kept]), float(mass[kept] @ force[kept])
+
+    def jacobians(self, theta: Any) -> np.ndarray:
+        """det of the map's space derivative at θ (m,) on the dataset's points, (n,); infinite where it has none."""
+        backend = self.f.rhs.backend
         if not self.f.rhs.flow.transport.has_density:
-            return np.inf
-        return float(self._smallest_jacobian(self.f.rhs.backend.asarray(theta), self._own))
+            return np.full(len(self._own), np.inf)
+        return backend.to_numpy(self._jacobians(backend.asarray(theta), self._own))
+
+    def smallest_jacobian(self, theta: Any) -> float:
+        """The least of `jacobians`: where it is <= 0 injectivity is lost."""
+        return float(self.jacobians(theta).min())

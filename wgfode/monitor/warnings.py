@@ -63,9 +63,7 @@ class Warnings:
         Both stay small near an equilibrium, where δ/E|g|² itself says nothing; the integrals see a map that is
         stuck after a short and violent start.
         """
-        # with the exact metric, what moves no mass is no defect
-        delta, force = float(reading.get("residual_projected", reading["residual"])), float(reading["force"])
-        sure = max(delta - SIGMAS * float(reading["residual_error"]), 0.0)
+        sure, force = _sure(reading), float(reading["force"])
         if self._before is not None:
             t, sure_before, force_before = self._before
             self._spent += (time - t) * (sure + sure_before) / 2
@@ -77,7 +75,7 @@ class Warnings:
         if not share > FOLLOWS or self.strays is not None:
             return
         self.strays = time
-        fitted = float(reading["residual_in_sample"]) < delta / PARTED
+        fitted = float(reading["residual_in_sample"]) < _delta(reading) / PARTED
         log.warning(
             "from t=%.4g the map does not follow the flow: the velocity's defect √E|Jξ − g|² is %.2g of the motion. %s",
             time, share,
@@ -149,6 +147,16 @@ class Warnings:
     def restore(self, carried: dict[str, Any]) -> None:
         """The reverse of `carried`."""
         vars(self).update(carried)
+
+
+def _delta(reading: dict[str, np.ndarray]) -> float:
+    """δ: with the exact metric, what moves no mass is no defect."""
+    return float(reading.get("residual_projected", reading["residual"]))
+
+
+def _sure(reading: dict[str, np.ndarray]) -> float:
+    """What of δ is more than sampling error."""
+    return max(_delta(reading) - SIGMAS * float(reading["residual_error"]), 0.0)
 
 
 def _advice(equations: float) -> str:

@@ -53,8 +53,15 @@ class Reference:
     covariance: np.ndarray
     """The covariance, (d, d)."""
     has_density: bool = True
+    layers: tuple = ()
+    """The maps that have carried the points of `origin` here, innermost first (`references.carried`)."""
     sides: tuple[np.ndarray, np.ndarray] | None = None
     """The corners `low` and `high`, (d,) each, of the box on which the density is constant; None for any other."""
+
+    @property
+    def origin(self) -> Reference:
+        """The density that rules of points draw from: itself, but for one that maps have carried."""
+        return self
 
     def from_uniform(self, u: np.ndarray) -> np.ndarray:
         """Samples (N, d), float64, from uniforms u (N, d) in (0, 1); the same u give the same samples.

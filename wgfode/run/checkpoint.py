@@ -21,7 +21,7 @@ from .. import storage
 from ..errors import InputError, WgfodeError
 from ..stepping.state import State
 
-VERSION = 2
+VERSION = 3
 """The version of the format; a file of another one is refused."""
 MAGIC = b"wgfode checkpoint"
 
@@ -41,6 +41,8 @@ class Snapshot:
     """What else travels, as JSON holds it."""
     knots: list[State] = field(default_factory=list)
     """The last steps, for the paths of the output times and of the certificate."""
+    ends: list[State] = field(default_factory=list)
+    """(t, θ) at which the segments before the present one ended."""
 
 
 def check(name: str, path: str | Path) -> Path:
@@ -71,6 +73,7 @@ def write(place: Path, snapshot: Snapshot, fingerprint: dict[str, str]) -> None:
         "theta": state.theta,
         **_stacked("saved", snapshot.saved),
         **_stacked("knot", snapshot.knots),
+        **_stacked("end", snapshot.ends),
         "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
     }
     if state.memory is not None:
@@ -83,10 +86,18 @@ def write(place: Path, snapshot: Snapshot, fingerprint: dict[str, str]) -> None:
 
 
 def _stacked(name: str, states: list[State]) -> dict[str, np.ndarray]:
+    """The θ one after the other: those of different segments may differ in length."""
     return {
         f"{name}_times": np.array([state.time for state in states]),
-        f"{name}_thetas": np.array([state.theta for state in states]),
+        f"{name}_sizes": np.array([len(state.theta) for state in states], int),
+        f"{name}_thetas": np.concatenate([state.theta for state in states]) if states else np.zeros(0),
     }
+
+
+def _cut(name: str, arrays: dict[str, np.ndarray]) -> list[State]:
+    """The reverse of `_stacked`."""
+    thetas = np.split(arrays[f"{name}_thetas"], np.cumsum(arrays[f"{name}_sizes"])[:-1])
+    return [State(float(t), theta) for t, theta in zip(arrays[f"{name}_times"], thetas, strict=False)]
 
 
 def read(place: Path, fingerprint: dict[str, str]) -> Snapshot:
@@ -112,12 +123,9 @@ def read(place: Path, fingerprint: dict[str, str]) -> Snapshot:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(arrays.pop("header").tobytes())
         known, theta = header["fingerprint"], arrays["theta"]
-        saved, knots = (
-            [State(float(t), p) for t, p in zip(arrays[f"{name}_times"], arrays[f"{name}_thetas"], strict=True)]
-            for name in ("saved", "knot")
-        )
+        saved, knots, ends = (_cut(name, arrays) for name in ("saved", "knot", "end"))
         state = State(**header["state"], theta=theta, memory=arrays.get("memory"))
-        snapshot = Snapshot(state, saved, header["carried"], knots)
+        snapshot = Snapshot(state, saved, header["carried"], knots, ends)
     except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise refuse(f"does not hold what a checkpoint holds: {error!r}") from error
     for name in dict.fromkeys((*known, *fingerprint)):

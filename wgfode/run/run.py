@@ -6,9 +6,9 @@ import logging
 import os
 import time as clock
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,17 +18,17 @@ from ..monitor.fault import explain
 from ..monitor.held_out import HeldOut
 from ..monitor.warnings import Warnings
 from ..points.on_demand import Scheduled
-from ..stepping.integrator import NOT_FINITE, BoundFlow, Integrator, states
+from ..stepping.integrator import BoundFlow, states
 from ..stepping.methods import Method
 from ..stepping.state import State
 from ..storage import StorageError
 from . import checkpoint
 from .checkpoint import Snapshot
+from .judge import JUDGED, SHORT, Judge
 from .outputs import Knot, Outputs
 from .progress import reporter
-
-if TYPE_CHECKING:
-    pass
+from .restart import Restart
+from .segments import Segment, Segments, unfollowed
 
 log = logging.getLogger("wgfode")
 
@@ -36,22 +36,27 @@ REPORT = 16
 """Most accepted steps between two looks at a run, where the integrator yields that often."""
 WRITE_EVERY = 1.0
 """Least seconds between two checkpoints; one is also written at every output time and at the end."""
-
+MISSES = 0.8
+"""Defect of a map that has begun anew, as a share of E|g|², beyond which the run stops."""
+LITTLE = 1e-4
+"""That, as a share of the largest that the run has met, below which hardly anything is left to follow."""
 SAME_TIME = 1e-12
 """Relative distance within which a state's time is a stop's."""
 
 
 @dataclass
 class Run:
-    """The run of `f` from t = 0 through `stops`, where steps end, saved at `times` (the first is 0)."""
+    """A run from t = 0 through `stops`, where steps end, saved at `times` (the first is 0).
 
-    f: BoundFlow
-    integrator: Integrator
+    `segments` begin with that at t = 0, and become more where the map begins anew (`restart`).
+    """
+
+    segments: Segments
     method: Method
     times: np.ndarray
     stops: np.ndarray
-    held_out: HeldOut
     certificate: Certificate | None = None
+    restart: Restart | None = None
     schedule: Scheduled | None = None
     """Segments of points that the run may begin (resample="auto")."""
     stop_on_fold: bool = True
@@ -60,21 +65,53 @@ class Run:
     saved: list[State] = field(init=False)
     bounds: list[tuple[float, ...]] = field(init=False)
     """The W2 bound, its standard error and its integrator's part at the saved states."""
+    places: list[int] = field(init=False)
+    """The segments of the saved states."""
     status: str = field(init=False, default="completed")
     reason: Reason | None = field(init=False, default=None)
     """Why the run stopped, where it did not complete."""
 
     def __post_init__(self) -> None:
         initial = State(0.0, self.f.rhs.backend.to_numpy(self.f.initial()))
-        self.saved, self.last, self.bounds = [initial], initial, [self._bound()]
-        self.outputs = Outputs(self.f, self.integrator, self.method)
+        self.saved, self.last, self.bounds, self.places = [initial], initial, [self._bound()], [0]
+        self.outputs = Outputs(self.f, self.segment.integrator, self.method)
         self._found: list[Knot] = []  # at output times since the last settling
         self.watch = Warnings(self.f.rhs)
-        self.folded: float | None = None
+        fixed = self.method.step_size is not None
+        self.judge = Judge(self.restart, self.stop_on_fold, SHORT * float(self.times[-1]), fixed)
         self._elapsed, self._begun, self._written = 0.0, clock.perf_counter(), -np.inf
-        self._reported, self._restart = 0, False
+        self._reported, self._turn = 0, False
         self._keep: Callable[[], None] | None = None
         self._begin([(initial.time, initial.theta)])
+
+    @property
+    def segment(self) -> Segment:
+        """The present segment."""
+        return self.segments.now
+
+    @property
+    def f(self) -> BoundFlow:
+        """The flow of the present segment."""
+        return self.segment.f
+
+    @property
+    def held_out(self) -> HeldOut:
+        """What reads the present segment."""
+        return self.segment.held_out
+
+    def _enter(self, t: float, theta: np.ndarray) -> None:
+        """Go over to the segment whose map begins anew where the present one has come to θ at time t."""
+        segment = self.segments.following(t, theta)
+        outputs = Outputs(segment.f, segment.integrator, self.method)
+        outputs.evaluations = self.outputs.evaluations
+        initial = segment.f.rhs.backend.to_numpy(segment.f.initial())
+        # at once: Ctrl-C must not come between
+        self.segments.made.append(segment)
+        self.outputs, self.watch.rhs = outputs, segment.f.rhs
+        if self.certificate is not None:
+            self.certificate.held_out = segment.held_out
+        self.last = replace(self.last, theta=initial, knots=(), memory=None)
+        self._begin([(t, initial)])
 
     def _begin(self, knots: list[Knot]) -> None:
         """Let the paths start from the last of some (t, θ), the last state."""
@@ -102,17 +139,19 @@ class Run:
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot instead of from t = 0."""
         carried = snapshot.carried
+        if self.schedule is not None:
+            self.schedule.begins[:] = carried["begins"]
+        for end in snapshot.ends:
+            self._enter(end.time, end.theta)
         self.last, self.saved = snapshot.state, snapshot.saved
-        self.bounds = [tuple(bound) for bound in carried["bounds"]]
-        self._elapsed, self.folded = carried["elapsed"], carried["folded"]
+        self.bounds, self.places = [tuple(bound) for bound in carried["bounds"]], carried["places"]
+        self._elapsed, self.judge.folded = carried["elapsed"], carried["folded"]
         self._reported = self.last.accepted
         self.watch.restore(carried["watch"])
         self.outputs.evaluations = carried["output_evaluations"]
         if self.certificate is not None:
             self.certificate.restore(carried["certificate"])
         self._begin([(knot.time, knot.theta) for knot in snapshot.knots])
-        if self.schedule is not None:
-            self.schedule.begins[:] = carried["begins"]
         self.notes[:] = carried["notes"]
 
     def snapshot(self) -> Snapshot:
@@ -121,14 +160,16 @@ class Run:
             "elapsed": self.elapsed,
             "status": self.status,
             "bounds": self.bounds,
-            "folded": self.folded,
+            "places": self.places,
+            "folded": self.judge.folded,
             "notes": self.notes,
             "output_evaluations": self.outputs.evaluations,
             "watch": self.watch.carried(),
             "certificate": None if self.certificate is None else self.certificate.carried(),
             "begins": [] if self.schedule is None else self.schedule.begins,
         }
-        return Snapshot(self.last, self.saved, carried, [State(*knot) for knot in self.outputs.knots])
+        knots = [State(*knot) for knot in self.outputs.knots]
+        return Snapshot(self.last, self.saved, carried, knots, [State(t, theta) for t, theta in self.segments.ends])
 
     def run(self, progress: bool) -> None:
         """Follow the run to its end, or to what ends it; `status`, `saved` and `last` say how it went."""
@@ -136,10 +177,12 @@ class Run:
         try:
             with reporter(progress, float(self.times[-1])) as report:
                 for state in self._states():
-                    self._judge(state)
-                    self.last = state
-                    self._note(state)
-                    report(state)
+                    verdict = self.judge(self.segment, self.last, state)
+                    self.last, self._turn = verdict.state, verdict.again
+                    if verdict.stop is not None:
+                        raise verdict.stop
+                    self._note(verdict.anew)
+                    report(self.last)
         except IntegrationError as error:
             self.status, self.reason = str(error), error.reason
         except KeyboardInterrupt:
@@ -149,30 +192,22 @@ class Run:
 
     def _states(self) -> Iterator[State]:
         while (left := self.stops[self.stops > self.last.time]).size:
-            for state in states(self.integrator, self.last, left, self.method.max_steps, self.f):
+            now, chunk = self.segment, JUDGED if self.judge.restarts(self.segment) else None
+            for state in states(now.integrator, self.last, left, self.method.max_steps, self.f, chunk):
                 yield state
-                if self._restart:  # with other points from here on
-                    self._restart = False
+                if self._turn:  # from another state, or with other points
+                    self._turn = False
                     break
             else:
                 return
 
-    def _judge(self, state: State) -> None:
-        if not np.isfinite(state.theta).all():
-            raise IntegrationError(state.time, NOT_FINITE.words, NOT_FINITE.reason)
-        if self.folded is not None or (smallest := self.held_out.smallest_jacobian(state.theta)) > 0:
-            return
-        what = f"the map lost injectivity (min det ∂T/∂z = {smallest:.3g} on held-out points)"
-        if self.stop_on_fold and self.f.rhs.flow.energy.needs_density:
-            raise IntegrationError(state.time, what, Reason.fold)
-        self.folded = state.time
-        log.warning("at t=%.6g %s; the run goes on, but it has no density any more", state.time, what)
-
-    def _note(self, state: State) -> None:
-        """Save, measure and write what is due at a state."""
+    def _note(self, needed: bool) -> None:
+        """Save, measure and write what is due at the last state; where it is `needed` the map begins anew there."""
+        state = self.last
         self._follow(state)
-        stop = bool(np.isclose(self.stops, state.time, rtol=SAME_TIME, atol=0).any())
-        if not stop and state.accepted - self._reported < REPORT:
+        given = self.restart is not None and self._meets(self.restart.times)
+        anew = needed or (given and state.time > self.segment.begin)
+        if not (anew or self._meets(self.stops)) and state.accepted - self._reported < REPORT:
             return
         self._reported = state.accepted
         output = bool(self._found)
@@ -180,18 +215,38 @@ class Run:
         if not readings:
             readings = [(state.time, self.held_out(state.time, state.theta))]
         parted = any([self.watch(time, reading) for time, reading in readings])
-        if parted and self.schedule is not None and state.time < self.times[-1]:
-            self.schedule.begins.append(state.time)
-            self._restart = True
-            log.info("fresh points from t=%.6g", state.time)
-        self._write(force=output)
+        if state.time < self.times[-1]:
+            if parted and self.schedule is not None:
+                self.schedule.begins.append(state.time)
+                self._turn = True
+                log.info("fresh points from t=%.6g", state.time)
+            if anew:
+                self._begin_anew(needed)
+        self._write(force=output or anew)
+
+    def _meets(self, times: Any) -> bool:
+        """Whether the last state is at one of them."""
+        return bool(np.isclose(times, self.last.time, rtol=SAME_TIME, atol=0).any())
+
+    def _begin_anew(self, needed: bool) -> None:
+        """Let the map begin anew at the last state; the step size is kept."""
+        last, passed = self.last, self.last.time - self.segment.begin
+        if needed and passed < self.judge.shortest:
+            raise unfollowed(last.time, f"the map had to begin anew within {passed:.2g}")
+        self._enter(last.time, last.theta)
+        self._turn = True
+        log.info("the map begins anew at t=%.6g", last.time)
+        missed, force = self.held_out.missed(last.time, self.last.theta) if needed else (0.0, 0.0)
+        if missed > MISSES * force > LITTLE * self.watch.largest:
+            raise unfollowed(last.time, f"{missed / force:.0%} of E|g|² is no motion of such a map")
 
     def _follow(self, state: State) -> None:
-        new = self.outputs.follow(state, self._due(state))
-        self._found += new
+        """Take note of a state for what is read between states."""
+        self._found += (new := self.outputs.follow(state, self._due(state)))
         for time, theta in new:  # what the dataset will show between two states
-            if (self.folded is None or time < self.folded) and self.held_out.smallest_jacobian(theta) <= 0:
-                self.folded = time
+            earlier = self.judge.folded is None or time < self.judge.folded
+            if earlier and self.held_out.smallest_jacobian(theta) <= 0:
+                self.judge.folded = time
         if self.certificate is not None:
             self.certificate.follow(state)
 
@@ -206,6 +261,7 @@ class Run:
         readings = [] if it is None else it.settle([time for time, _ in found])
         self.saved += [State(*knot) for knot in found]
         self.bounds += [()] * len(found) if it is None else it.outputs
+        self.places += [len(self.segments.made) - 1] * len(found)
         self._found = []
         return readings
 
@@ -228,6 +284,7 @@ class Run:
         if self.last.time > self.saved[-1].time * (1 + SAME_TIME):
             self.saved.append(State(self.last.time, self.last.theta))
             self.bounds.append(self._bound())
+            self.places.append(len(self.segments.made) - 1)
 
     def _write(self, force: bool = False, careful: bool = False) -> None:
         """Write a checkpoint if one is due. A disk that refuses does not end a run, unless it has only begun."""
@@ -241,20 +298,3 @@ class Run:
             if careful:
                 raise
             log.warning("at t=%.6g: %s. The run goes on, with the checkpoint before", self.last.time, error)
-
-    def attributes(self) -> dict[str, Any]:
-        """What the dataset's attributes say of the run."""
-        found = self.watch.attributes() | {
-            "accepted_steps": self.last.accepted,
-            "rejected_steps": self.last.rejected,
-            "rhs_evaluations": self.last.evaluations + self.outputs.evaluations,
-            "wall_time": self.elapsed,
-            "status": self.status,
-        }
-        if self.reason is not None:
-            found["stop_reason"] = self.reason.value
-        if self.schedule is not None:
-            found["resampled_at"] = " ".join(map(repr, self.schedule.begins))
-        if self.folded is not None:
-            found["injectivity"] = f"lost at t={self.folded:.6g}"
-        return found

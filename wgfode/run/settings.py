@@ -11,7 +11,6 @@ import difflib
 import functools
 import importlib.util
 import inspect
-import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
@@ -25,18 +24,24 @@ from ..stepping.methods import METHODS, Method
 from ..storage import check_attribute
 from .checkpoint import check as checked_checkpoint
 from .options import (
+    DEVICE,
     NUMBER,
+    PLACE,
     SWITCH,
+    TIMES,
+    TREE,
     WHOLE,
     WORD,
     Command,
-    Kind,
     anything,
     option,
     optional,
     options_of,
     switch,
 )
+from .restart import KIND as RESTART
+from .restart import Restart
+from .restart import checked as checked_restart
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -110,20 +115,6 @@ def own_attributes(name: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-TIMES = Kind(None, lambda times: " ".join(map(repr, times)), lambda text: tuple(map(float, str(text).split())))
-DEVICE = Kind(str, lambda device: device if isinstance(device, str) else None, str)
-PLACE = Kind(Path, str, str)
-TREE = Kind(None, lambda args: as_json(args), json.loads)
-
-
-def as_json(args: Any) -> str | None:
-    """A tree of numbers and arrays as text, or None where JSON cannot hold it."""
-    try:
-        return json.dumps(args, default=lambda leaf: leaf.tolist())
-    except (TypeError, ValueError, AttributeError):
-        return None
-
-
 @dataclass(frozen=True)
 class Settings:
     """How a run is made, every option checked. Raises `InputError` for one that is wrong, by its name."""
@@ -192,6 +183,12 @@ class Settings:
     initial_error: float = option(
         0.0, "the bound's E₀ = W₂(λ, ρ₀), where the flow was to start from a ρ₀ other than the reference λ",
         NUMBER, not_negative, fingerprint=True,
+    )  # fmt: skip
+    restart: Restart | None = option(
+        None,
+        'when the map begins anew, as the identity on what it has become: times, "auto" (where it has moved the points '
+        "far, or folds: the step is then undone), or a `wgfode.Restart` with criteria of your own",
+        RESTART, optional(checked_restart), fingerprint=True, command=Command(metavar="TIMES|auto"),
     )  # fmt: skip
     resample: str | None = option(
         None, '"auto" begins a new segment with fresh driving points when the run overfits the old ones',

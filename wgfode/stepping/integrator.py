@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from ..errors import IntegrationError, Reason
 from ..flow import Segment, before
 from ..rhs import Evaluation, RightHandSide
 from .state import State
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 Array = Any
 
@@ -40,10 +37,8 @@ class BoundFlow(Protocol):
     def moved(self, theta: Array, z: Array, direction: Array) -> Array:
         """J(θ) direction at the points z (N, d), (N, d)."""
 
-    def dataset(
-        self, times: Sequence[float], thetas: Sequence[Array], evaluation: int = 4096, seed: int = 0, **attributes: Any
-    ) -> xr.Dataset:
-        """The dataset of parameters (m,) at times."""
+    def diagnostics(self, t: float, theta: Array, evaluation: int = 4096, seed: int = 0) -> dict[str, np.ndarray]:
+        """Everything the dataset holds of one time, from `evaluation` held-out points."""
 
 
 class Failure(NamedTuple):
@@ -72,15 +67,21 @@ class Integrator(Protocol):
 
 
 def states(
-    integrator: Integrator, state: State, stops: np.ndarray, max_steps: int, f: BoundFlow | None = None
+    integrator: Integrator,
+    state: State,
+    stops: np.ndarray,
+    max_steps: int,
+    f: BoundFlow | None = None,
+    chunk: int | None = None,
 ) -> Iterator[State]:
     """The states of a run from `state` through the times `stops`, at each of which a step ends.
 
     At the jumps of the flow of `f` it ends just before, so that no stage is taken beyond, and its state is that of the
     jump: the step after it begins there.
 
-    The run takes at most `max_steps` steps, those of `state` included. Raises `IntegrationError` where it cannot
-    go on, after yielding the last good state.
+    There are at most `chunk` steps between two of them, by default as many as suit the integrator. The run takes at
+    most `max_steps` steps, those of `state` included. Raises `IntegrationError` where it cannot go on, after yielding
+    the last good state.
     """
     jumps = () if f is None else f.rhs.flow.jumps
     for stop in map(float, stops):
@@ -89,7 +90,7 @@ def states(
             left = max_steps - state.accepted - state.rejected
             if left <= 0:
                 raise IntegrationError(state.time, f"max_steps={max_steps} was reached", Reason.max_steps)
-            new, failure = integrator.advance(state, end, min(integrator.chunk, left))
+            new, failure = integrator.advance(state, end, min(chunk or integrator.chunk, left))
             new = replace(new, time=stop) if new.time == end != stop else new
             if new is not state:
                 yield (state := new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,3 +27,14 @@ class State:
     """(t, θ) of the steps accepted between the state before and this one, both excluded."""
     memory: np.ndarray | None = None
     """What else the integrator carries from step to step, e.g. the velocity of the last stage."""
+
+    def undone(self, count: int) -> State:
+        """This state as it was after the first `count` of its steps, at least one; the others count as rejected."""
+        taken = len(self.knots) + 1
+        if count == taken:
+            return self
+        time, theta = self.knots[count - 1]
+        return replace(
+            self, time=time, theta=theta, knots=self.knots[: count - 1], memory=None,
+            accepted=self.accepted - taken + count, rejected=self.rejected + taken - count,
+        )  # fmt: skip

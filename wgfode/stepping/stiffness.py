@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -122,13 +123,20 @@ def affordable(times: int, evaluations: int) -> bool:
 
 
 def report(
-    rhs: RightHandSide, times: list[float], thetas: list[np.ndarray], method: str, accepted: int
+    spans: Sequence[tuple[RightHandSide, list[float], list[np.ndarray]]], method: str, accepted: int
 ) -> tuple[np.ndarray, str]:
-    """ρ at each time, (T,), and the recommendation. A ρ that cannot be computed is NaN: a report ends no run."""
-    radius, radii = SpectralRadius(rhs), np.full(len(times), np.nan)
+    """ρ at the times of (right-hand side, times, parameters), one after the other, (T,), and the recommendation.
+
+    A ρ that cannot be computed is NaN: a report ends no run.
+    """
+    times = np.array([t for _, own, _ in spans for t in own])
+    radii: list[float] = []
     try:
-        for i, (t, theta) in enumerate(zip(times, thetas, strict=True)):
-            radii[i] = radius(t, theta)
+        for rhs, own, thetas in spans:
+            radius = SpectralRadius(rhs)
+            radii += [radius(t, theta) for t, theta in zip(own, thetas, strict=True)]
     except Exception as error:  # what users give (a map, a solver) may have no derivative
-        return radii, f"stiffness unknown: the right-hand side has no derivative ({type(error).__name__}: {error})"
-    return radii, recommendation(rhs, np.asarray(times), radii, method, accepted)
+        radii += [np.nan] * (len(times) - len(radii))
+        why = f"the right-hand side has no derivative ({type(error).__name__}: {error})"
+        return np.array(radii), f"stiffness unknown: {why}"
+    return np.array(radii), recommendation(rhs, times, np.array(radii), method, accepted)
