@@ -12,6 +12,7 @@ from ..dataset import build
 from ..drive import Drive
 from ..errors import InputError
 from ..flow import Segment
+from ..monitor.held_out import LARGE
 from ..pushforward import push
 from ..rhs import Evaluation, RightHandSide
 
@@ -94,10 +95,11 @@ class AdaptedRightHandSide:
         """Everything the dataset holds of one time, as numpy arrays, from `evaluation` held-out points."""
         rhs = self.rhs
         as_ = rhs.backend.asarray
-        held_out = [as_(part) for part in rhs.flow.held_out(evaluation, seed)]
+        held_out = rhs.placed(*rhs.flow.held_out(evaluation, seed))
         theta, drive = rhs.backend.constant((self.checked(as_(theta)), rhs.drive(t)))
         report = self.diagnose(theta, drive, drive.on(*held_out))
-        return {name: rhs.backend.to_numpy(value) for name, value in report.items()}
+        found = {name: rhs.backend.to_numpy(value) for name, value in report.items()}
+        return found | {name: rhs.backend.devices.whole(found[name], evaluation) for name in LARGE if name in found}
 
     def dataset(
         self, times: Sequence[float], thetas: Sequence[Array], evaluation: int = 4096, seed: int = 0, **attributes: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -44,10 +45,10 @@ class RightHandSide:
         self.names = flow.energy.names
         floor = 1e-13 if backend.dtype == "float64" else 2e-6
         self.tolerance = max(tolerance, floor)
-        z, _ = self.drawn(0)
+        rows = flow.points.size(flow.dim) * flow.dim  # of all devices: the solver does not depend on their number
         sizes = flow.transport.sizes
         self.sizes = sizes if isinstance(sizes, float) else backend.asarray(sizes)
-        self.solver: Solver = flow.solver.resolve(flow.size, z.shape[0] * z.shape[1], flow.map.shift)
+        self.solver: Solver = flow.solver.resolve(flow.size, rows, flow.map.shift)
         # the functions of this energy are now met with the framework's own arrays
         flow.check(backend, self._known(args))
 
@@ -64,7 +65,13 @@ class RightHandSide:
         elif self.flow.jumps:
             t = self.flow.within(float(constant(t)), segment)
         z, weights = self.drawn(segment.points)
-        return Drive(as_(z), as_(weights), as_(t), self.arguments(args))
+        rows = self.backend.rows
+        return Drive(rows(z), rows(weights), as_(t), self.arguments(args))
+
+    def placed(self, z: np.ndarray, weights: np.ndarray) -> tuple[Array, Array]:
+        """Points (N, d) and weights (N,) in the backend's arrays, split over its devices."""
+        z, weights = self.backend.devices.part(z, weights)
+        return self.backend.rows(z), self.backend.rows(weights)
 
     def arguments(self, args: Any = None) -> Any:
         """`args`, or where there are none its own, in the backend's arrays; `InputError` where they are missing."""
@@ -83,8 +90,8 @@ class RightHandSide:
 
     @lru_cache(maxsize=2)  # noqa: B019 - a right-hand side lives as long as its run
     def drawn(self, segment: int) -> tuple[np.ndarray, np.ndarray]:
-        """The points (N, d) and weights (N,) of a segment between resampling times, numpy, float64."""
-        return self.flow.points.draw(self.flow.reference, segment)
+        """The points (N, d) and weights (N,) of a segment between resampling times, numpy, float64: this process's."""
+        return self.backend.devices.part(*self.flow.points.draw(self.flow.reference, segment))
 
     def pushed(self, theta: Array, drive: Drive, *, score: bool = True) -> Pushed:
         """ρ_θ at the images of the points, with its density where the energy needs one."""
@@ -162,11 +169,11 @@ class RightHandSide:
         rho = push(self.backend, flow.transport, flow.reference, theta, held_out, density=dense)
         moved, g, missed = self.defect(theta, evaluation.velocity, held_out.z, rho)
         report["dissipation"], report["force"] = rho.mean(squares(xp, moved)), rho.mean(squares(xp, g))
-        report |= mean_and_error(xp, squares(xp, missed), held_out.weights)
+        report |= mean_and_error(xp, squares(xp, missed), held_out.weights, self.backend.devices.total)
         report["x"] = rho.x
         if dense:
             report["log_density"] = rho.log_density
-            report["min_jacobian"] = xp.min(rho.jacobian)
+            report["min_jacobian"] = rho.least(rho.jacobian)
         report |= flow.metric.diagnose(rho, missed, g, lambda: (self.tangent(theta, drive.z), drive.weights))
         diffusivities = [term.least_diffusivity(rho) for _, term in flow.energy.terms]
         if known := [value for value in diffusivities if value is not None]:
@@ -181,7 +188,8 @@ class RightHandSide:
 
     def residual_of(self, theta: Array, velocity: Array, drive: Drive) -> dict[str, Array]:
         """`residual` E|J θ̇ + g|² and `residual_error` at the points, of any velocity θ̇ (m,)."""
-        return mean_and_error(self.backend.xp, self.squared_defect(theta, velocity, drive), drive.weights)
+        squared, total = self.squared_defect(theta, velocity, drive), self.backend.devices.total
+        return mean_and_error(self.backend.xp, squared, drive.weights, total)
 
     def defect(self, theta: Array, velocity: Array, z: Array, rho: Pushed) -> tuple[Array, Array, Array]:
         """Jξ, g and Jξ − g at points z, (N, d) each, of ξ = −θ̇."""
@@ -192,7 +200,8 @@ class RightHandSide:
     def smallest_jacobian(self, theta: Array, z: Array) -> Array:
         """min det ∂_zT over points z (N, d), its sign included; of maps that have one."""
         image = self.flow.transport.push(self.backend, theta, z, None)
-        return self.backend.xp.min(image.sign * self.backend.xp.exp(image.log_det))
+        jacobian = image.sign * self.backend.xp.exp(image.log_det)
+        return Pushed(self.backend, image.x, 0 * jacobian).least(jacobian)
 
 
 def squares(xp: Any, field: Array) -> Array:
@@ -200,12 +209,15 @@ def squares(xp: Any, field: Array) -> Array:
     return xp.sum(field**2, axis=1)
 
 
-def mean_and_error(xp: Any, squared: Array, weights: Array) -> dict[str, Array]:
+def mean_and_error(
+    xp: Any, squared: Array, weights: Array, total: Callable[[Array], Array] = lambda part: part
+) -> dict[str, Array]:
     """The weighted mean of |Jξ − g|² (N,), and its standard error as of independent points; Sobol points do better.
 
     The error is that of a self-normalised mean, Σw²(f − f̄)², over 1 − Σw² for the degree of freedom that the mean
-    took. (1/Σw² is Kish's effective number of points.) Of one point it is NaN.
+    took. (1/Σw² is Kish's effective number of points.) Of one point it is NaN. `total` is `Devices.total`, where the
+    points are split.
     """
-    mean = xp.sum(weights * squared)
-    spread = xp.sum((weights * (squared - mean)) ** 2)
-    return {"residual": mean, "residual_error": xp.sqrt(spread / (1 - xp.sum(weights**2)))}
+    mean = total(xp.sum(weights * squared))
+    spread = total(xp.sum((weights * (squared - mean)) ** 2))
+    return {"residual": mean, "residual_error": xp.sqrt(spread / (1 - total(xp.sum(weights**2))))}

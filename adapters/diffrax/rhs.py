@@ -44,7 +44,7 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
         # before the points: without `args` nothing else is of use
         args = rhs.arguments(args)
         points = rhs.drawn(0) if rhs.flow.points.resample_every is None else self._points_at(t)
-        z, weights = map(rhs.backend.asarray, points)
+        z, weights = map(rhs.backend.rows, points)
         return Drive(z, weights, rhs.backend.asarray(t), args)
 
     def _points_at(self, t: Any) -> tuple[Array, Array]:
@@ -91,13 +91,15 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
 
 
 def right_hand_side(
-    flow: GradientFlow, *, args: Any = None, dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
-) -> DiffraxRightHandSide:
+    flow: GradientFlow, *, args: Any = None, dtype: str = "float64", device: Any = None, mesh: Any = None,
+    tolerance: float = 1e-8,
+) -> DiffraxRightHandSide:  # fmt: skip
     """`flow` as a diffrax right-hand side.
 
     `args` (a pytree of numbers and arrays) are given to the functions of the flow that name them; without, hand them
     to `diffeqsolve(f.term, …, args=…)`. Only those given here are tried on sample points.
     `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None; keep it
-    well below the integrator's `rtol`. Raises `InputError` where dtype is float64 and jax's x64 mode is off.
+    well below the integrator's `rtol`. `mesh` splits the points over devices: their number, or a `jax.sharding.Mesh`
+    of one axis. Raises `InputError` where dtype is float64 and jax's x64 mode is off.
     """
-    return DiffraxRightHandSide(RightHandSide(flow, load("jax", dtype, device), tolerance, args))
+    return DiffraxRightHandSide(RightHandSide(flow, load("jax", dtype, device, mesh), tolerance, args))

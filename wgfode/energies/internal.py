@@ -156,7 +156,7 @@ class InternalEnergy(Internal):
         return self._given.at(rho.t, rho.args)(density) / density
 
     def least_diffusivity(self, rho: Pushed) -> Array | None:
-        return rho.backend.xp.min(self.diffusivity(rho))
+        return rho.least(self.diffusivity(rho))
 
     def diffusivity(self, rho: Pushed) -> Array:
         xp, grad = rho.backend.xp, rho.backend.grad

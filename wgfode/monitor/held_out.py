@@ -24,9 +24,9 @@ class HeldOut:
 
     def __init__(self, f: BoundFlow, n: int, seed: int, evaluation: int | None = None):
         self.f, self.n, self.seed = f, n, seed
-        self._held_out = tuple(f.rhs.backend.asarray(part) for part in f.rhs.flow.held_out(n, seed, tailed=True))
+        self._held_out = f.rhs.placed(*f.rhs.flow.held_out(n, seed, tailed=True))
         self._defect = f.rhs.backend.compile(f.rhs.residual_of)
-        self._own = f.rhs.backend.asarray(f.rhs.flow.held_out(evaluation or n, seed)[0])
+        self._own = f.rhs.placed(*f.rhs.flow.held_out(evaluation or n, seed))[0]
         self._smallest_jacobian = f.rhs.backend.compile(f.rhs.smallest_jacobian)
 
     def segment(self, t: float) -> Segment:
