@@ -44,9 +44,10 @@ class AdaptedRightHandSide:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it was made of: compiled functions do not travel. (A device travels by name.)"""
-        rhs, device = self.rhs, self.rhs.backend.device
+        rhs, device, count = self.rhs, self.rhs.backend.device, self.rhs.backend.devices.count
         device = device if device is None else getattr(device, "platform", str(device))
-        return _rebuilt, (type(self), rhs.flow, rhs.backend.name, rhs.backend.dtype, device, rhs.tolerance, rhs.args)
+        bound = (rhs.backend.name, rhs.backend.dtype, device, None if count == 1 else count)
+        return _rebuilt, (type(self), rhs.flow, bound, rhs.tolerance, rhs.args)
 
     def checked(self, theta: Array) -> Array:
         """`theta`, or `InputError` where it is not the (m,) parameters of the map."""
@@ -113,5 +114,5 @@ class AdaptedRightHandSide:
         return build(rhs, np.asarray(times, float), parameters, rows, held_out, {"evaluation_seed": seed} | attributes)
 
 
-def _rebuilt(kind: type, flow: Any, backend: str, dtype: str, device: str | None, tolerance: float, args: Any) -> Any:
-    return kind(RightHandSide(flow, load(backend, dtype, device), tolerance, args))
+def _rebuilt(kind: type, flow: Any, bound: tuple[Any, ...], tolerance: float, args: Any) -> Any:
+    return kind(RightHandSide(flow, load(*bound), tolerance, args))

@@ -93,6 +93,12 @@ class RightHandSide:
         """The points (N, d) and weights (N,) of a segment between resampling times, numpy, float64: this process's."""
         return self.backend.devices.part(*self.flow.points.draw(self.flow.reference, segment))
 
+    def alone(self) -> RightHandSide:
+        """The same with all points on one device, for what is told of single ones."""
+        if self.backend.devices.count == 1:
+            return self
+        return RightHandSide(self.flow, self.backend.alone(), self.tolerance, self.args)
+
     def pushed(self, theta: Array, drive: Drive, *, score: bool = True) -> Pushed:
         """ρ_θ at the images of the points, with its density where the energy needs one."""
         flow = self.flow

@@ -63,7 +63,8 @@ def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Data
     with context:
         tolerance = 1e-2 * settings.rtol if settings.adaptive else 1e-6
         args = load(settings.framework, settings.dtype, settings.device).constant(settings.args)
-        f = adapter.right_hand_side(flow, args=args, dtype=settings.dtype, device=settings.device, tolerance=tolerance)
+        f = adapter.right_hand_side(flow, args=args, dtype=settings.dtype, device=settings.device,
+                                    mesh=settings.devices, tolerance=tolerance)  # fmt: skip
         f.rhs.arguments()  # missing ones show at once
         held_out = HeldOut(f, read_on_the_way(flow, settings.evaluation), settings.seed, settings.evaluation)
         bound = certificate(held_out, flow, settings)
@@ -77,7 +78,7 @@ def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Data
         )  # fmt: skip
         if settings.checkpoint is not None:
             course.keep(Path(settings.checkpoint), fingerprint(f.rhs, settings), settings.resume)
-        course.run(settings.progress)
+        course.run(settings.progress and f.rhs.backend.devices.first)
         warn_of_rejections(course)
         return result(course, settings)
 

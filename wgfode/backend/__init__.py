@@ -41,6 +41,11 @@ def load(name: str, dtype: str = "float64", device: Any = None, devices: Any = N
     return backend
 
 
+def first(name: str) -> bool:
+    """Whether this process is the one of those that make a run together that writes files and speaks to the user."""
+    return _module(name).first()
+
+
 def _module(name: str) -> Any:
     name = choice("backend", name, ("torch", "jax"))
     try:
@@ -53,4 +58,4 @@ def _module(name: str) -> Any:
         ) from error
 
 
-__all__ = ["Backend", "load", "precision"]
+__all__ = ["Backend", "first", "load", "precision"]

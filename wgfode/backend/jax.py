@@ -37,13 +37,16 @@ class JaxBackend:
             return self.mesh.put(array, self.mesh.everywhere)
         return array if self.device is None else jax.device_put(array, self.device)
 
+    def alone(self) -> JaxBackend:
+        return JaxBackend(self.dtype, jax.local_devices()[0])
+
     def rows(self, value: Any) -> Array:
         if self.mesh is None:
             return self.asarray(value)
         return self.mesh.put(jnp.asarray(value, dtype=self.dtype), self.mesh.by_points)
 
     def to_numpy(self, array: Array) -> np.ndarray:
-        return np.asarray(array)
+        return np.asarray(array) if self.mesh is None else self.mesh.on_host(array)
 
     def constant(self, array: Array) -> Array:
         return lax.stop_gradient(array)
@@ -159,6 +162,11 @@ def scan(step: Callable[[Any, Any], Any], carry: Any, arrays: tuple[Array, ...],
 def precision(dtype: str) -> AbstractContextManager[None]:
     """jax's x64 mode where `dtype` is float64, locally."""
     return jax.enable_x64(True) if dtype == "float64" else nullcontext()
+
+
+def first() -> bool:
+    """Whether this is the first process of `jax.distributed`, or the only one."""
+    return jax.process_index() == 0
 
 
 def make(dtype: str, device: Any = None, devices: Any = None) -> JaxBackend:

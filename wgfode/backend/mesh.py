@@ -51,6 +51,12 @@ class MeshDevices(Devices):
         local = np.asarray(array)
         return jax.make_array_from_callback(local.shape, sharding, lambda index: local[index])
 
+    def on_host(self, array: Array) -> np.ndarray:
+        """`array` whole, in every process."""
+        if self.processes > 1 and not array.is_fully_addressable and not array.is_fully_replicated:
+            return multihost_utils.process_allgather(array, tiled=True)
+        return np.asarray(array)
+
     def blocks(self, rows: int, *arrays: Array) -> Iterator[tuple[Array, ...]]:
         laid = [self.apart(array) for array in arrays]
         for begin in range(0, laid[0].shape[1], rows):
@@ -69,11 +75,8 @@ class MeshDevices(Devices):
         if rows * self.count >= x.shape[0]:
             return f(x)
 
-        def one_of_each(row: Array) -> Array:  # (devices, …)
-            return f(row)
-
-        step = jax.checkpoint(one_of_each)
-        turned = lax.map(step, self.apart(x).swapaxes(0, 1), batch_size=max(rows, 1))
+        one_of_each = jax.checkpoint(f)  # reverse mode would otherwise keep every block's intermediates
+        turned = lax.map(one_of_each, self.apart(x).swapaxes(0, 1), batch_size=max(rows, 1))
         return self.together(turned.swapaxes(0, 1))
 
     def locally(self, f: Callable[[Array], Any], x: Array) -> Any:

@@ -32,6 +32,9 @@ class Backend(Protocol):
     def asarray(self, value: Any) -> Array:
         """`value` as an array of this backend's dtype and device."""
 
+    def alone(self) -> Backend:
+        """The same on one device of this process."""
+
     def rows(self, value: Any) -> Array:
         """`value` (N, …), of the points that this process keeps, as an array split over the devices."""
 

@@ -32,6 +32,9 @@ class TorchBackend:
     def asarray(self, value: Any) -> Array:
         return torch.as_tensor(value, dtype=self.torch_dtype, device=self.device)
 
+    def alone(self) -> TorchBackend:
+        return TorchBackend(self.dtype, self.device, Devices())
+
     def rows(self, value: Any) -> Array:
         return self.asarray(value)
 
@@ -222,6 +225,13 @@ def _detached(report: Any) -> Any:
 def precision(dtype: str) -> AbstractContextManager[None]:
     """torch has every dtype at any time."""
     return nullcontext()
+
+
+def first() -> bool:
+    """Whether this is the first process of `torch.distributed`, or the only one."""
+    return not (torch.distributed.is_available() and torch.distributed.is_initialized()) or (
+        torch.distributed.get_rank() == 0
+    )
 
 
 def make(dtype: str, device: Any = None, devices: Any = None) -> TorchBackend:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,18 @@ NUMBER = Kind(float, lambda value: value, float)
 WHOLE = Kind(int, lambda value: value, lambda found: int(np.asarray(found)))
 WORD = Kind(str, lambda value: value, str)
 SWITCH = Kind(bool, lambda on: "on" if on else "off", lambda word: word == "on")
+TIMES = Kind(None, lambda times: " ".join(map(repr, times)), lambda text: tuple(map(float, str(text).split())))
+DEVICE = Kind(str, lambda device: device if isinstance(device, str) else None, str)
+PLACE = Kind(Path, str, str)
+TREE = Kind(None, lambda args: as_json(args), json.loads)
+
+
+def as_json(args: Any) -> str | None:
+    """A tree of numbers and arrays as text, or None where JSON cannot hold it."""
+    try:
+        return json.dumps(args, default=lambda leaf: leaf.tolist())
+    except (TypeError, ValueError, AttributeError):
+        return None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import difflib
 import functools
 import importlib.util
 import inspect
-import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
@@ -25,12 +24,15 @@ from ..stepping.methods import METHODS, Method
 from ..storage import check_attribute
 from .checkpoint import check as checked_checkpoint
 from .options import (
+    DEVICE,
     NUMBER,
+    PLACE,
     SWITCH,
+    TIMES,
+    TREE,
     WHOLE,
     WORD,
     Command,
-    Kind,
     anything,
     option,
     optional,
@@ -110,20 +112,6 @@ def own_attributes(name: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-TIMES = Kind(None, lambda times: " ".join(map(repr, times)), lambda text: tuple(map(float, str(text).split())))
-DEVICE = Kind(str, lambda device: device if isinstance(device, str) else None, str)
-PLACE = Kind(Path, str, str)
-TREE = Kind(None, lambda args: as_json(args), json.loads)
-
-
-def as_json(args: Any) -> str | None:
-    """A tree of numbers and arrays as text, or None where JSON cannot hold it."""
-    try:
-        return json.dumps(args, default=lambda leaf: leaf.tolist())
-    except (TypeError, ValueError, AttributeError):
-        return None
-
-
 @dataclass(frozen=True)
 class Settings:
     """How a run is made, every option checked. Raises `InputError` for one that is wrong, by its name."""
@@ -174,6 +162,10 @@ class Settings:
         "float64", "the type of numbers: float64 or float32", WORD, one_of("float64", "float32"), fingerprint=True
     )
     device: Any = option(None, "the framework's device, e.g. cpu or cuda", DEVICE, anything, fingerprint=True)
+    devices: int | None = option(
+        None, "split the points over as many devices: jax's own, or with torch the processes that torchrun started",
+        WHOLE, optional(positive_int), attribute=None, command=Command(metavar="N"),
+    )  # fmt: skip
     error_norm: str = option(
         "parameters", 'what a step\'s error is measured in: "parameters", or "metric", the displaced mass ‖J δθ‖',
         WORD, one_of("parameters", "metric"), fingerprint=True,
