@@ -77,7 +77,7 @@ def push(
     Without `density` only the images are computed.
     """
     z, weights, t, args = drive
-    theta, args = backend.devices.shared((theta, args))
+    theta, t, args = backend.devices.shared((theta, t, args))
     if not density:
         return Pushed(backend, map(theta, z), weights, t=t, args=args)
     initial = reference_score(backend, reference, z) if score else None

@@ -48,6 +48,10 @@ class Devices:
         """θ or args, where they meet points: their derivative is a sum over all points."""
         return tree
 
+    def same(self, value: Any) -> Any:
+        """A number made of what is `shared`, and of no point: what is made of it is no sum over points."""
+        return value
+
     def gathered(self, values: Array) -> Array:
         """The values (N, …) at all points, on every device, of those at its own."""
         return values

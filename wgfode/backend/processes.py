@@ -44,6 +44,9 @@ class Processes(Devices):
     def shared(self, tree: Any) -> Any:
         return _pytree.tree_map_only(torch.Tensor, lambda leaf: _Shared.apply(leaf, self.group), tree)
 
+    def same(self, value: Any) -> Any:
+        return self.total(value / self.count) if isinstance(value, torch.Tensor) else value
+
     def gathered(self, values: Array) -> Array:
         before, after = self.rank, self.count - 1 - self.rank
         nothing = torch.zeros_like(values)
