@@ -45,6 +45,7 @@ def flows() -> dict[str, wgf.GradientFlow]:
         "affine": flow(D * wgf.PorousMedium(2) + pairs, wgf.maps.Affine(2), wgf.Cholesky(shift=0.1)),
         "pairs": flow(D * wgf.PorousMedium(2) + pairs, residual, wgf.Cholesky(shift=0.1)),
         "matrix-free": flow(D * wgf.Entropy(), planar, wgf.LSMR(rtol=1e-13, shift=0.1)),
+        "conjugate": flow(D * wgf.Entropy(), planar, wgf.solvers.CG(rtol=1e-13, shift=0.1)),
         "energy": flow(D * wgf.Entropy() + pairs, planar, wgf.Cholesky(shift=0.1), estimator="energy"),
         "projected": flow(D * wgf.Entropy(), planar, wgf.Cholesky(shift=0.1), metric=wgf.Wasserstein(dictionary)),
         "blended": flow(D * wgf.Entropy(), planar, wgf.LSMR(rtol=1e-13, shift=0.1),
