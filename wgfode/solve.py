@@ -20,6 +20,7 @@ from .flow import GradientFlow
 from .monitor.held_out import HeldOut
 from .points.on_demand import Scheduled
 from .run.fingerprint import fingerprint
+from .run.progress import spoken
 from .run.run import SAME_TIME, Run
 from .run.settings import Settings, installed, integrator_of, with_options
 from .stepping import stiffness
@@ -78,9 +79,11 @@ def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Data
         )  # fmt: skip
         if settings.checkpoint is not None:
             course.keep(Path(settings.checkpoint), fingerprint(f.rhs, settings), settings.resume)
-        course.run(settings.progress and f.rhs.backend.devices.first)
-        warn_of_rejections(course)
-        return result(course, settings)
+        first = f.rhs.backend.devices.first
+        with spoken(first):
+            course.run(settings.progress and first)
+            warn_of_rejections(course)
+            return result(course, settings)
 
 
 def own_framework(flow: GradientFlow) -> dict[str, str]:
