@@ -12,9 +12,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import flows as examples
 
+import wgfode.tangent
+
 
 def main(place: Path, process: int, processes: int, port: int) -> None:
     found = {}
+    wgfode.tangent.BLOCK = 100  # a few points: several blocks of each device
     if processes > 1:
         jax.distributed.initialize(f"127.0.0.1:{port}", processes, process)
     for count in (len(jax.devices()),) if processes > 1 else (2, len(jax.devices())):

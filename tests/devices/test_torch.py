@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from devices import flows as examples
 from wgfode.backend import load
@@ -65,6 +66,11 @@ def test_a_process_that_dies_ends_the_others_with_the_last_checkpoint(folder: Pa
     resumed = examples.run(None, "torchdiffeq", folder / "broken", resume=True, **how)
     assert resumed.attrs["status"] == "completed"
     np.testing.assert_allclose(resumed.theta.values, examples.run(None, "torchdiffeq", **how).theta.values, atol=1e-12)
+
+
+def test_one_process_is_joined_to_none() -> None:
+    assert load("torch", devices=1).devices.count == 1
+    assert not torch.distributed.is_initialized()
 
 
 @pytest.mark.parametrize("count", [0, 3, 2.5, "two"])

@@ -69,8 +69,8 @@ class Processes(Devices):
 def group_of(devices: Any) -> Any:
     """The group of a `DeviceMesh` of one axis, or of the processes that torchrun started, which are to be `devices`.
 
-    The first call joins these: by nccl where each has a GPU of its own, else by gloo. Raises `InputError` where they
-    are of another number.
+    The first call joins these: by nccl where each has a GPU of its own, else by gloo. None for one process that nobody
+    joined to others. Raises `InputError` where they are of another number.
     """
     if hasattr(devices, "get_group"):
         if devices.ndim != 1:
@@ -83,6 +83,8 @@ def group_of(devices: Any) -> Any:
             f"devices={devices} takes as many processes with torch, and here it is {there}: start them by "
             f"torchrun --nproc-per-node {devices} …"
         )
+    if devices == 1 and not dist.is_initialized():
+        return None
     if not dist.is_initialized():
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         dist.init_process_group("nccl" if torch.cuda.device_count() >= local and dist.is_nccl_available() else "gloo")

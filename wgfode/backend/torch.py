@@ -240,5 +240,6 @@ def make(dtype: str, device: Any = None, devices: Any = None) -> TorchBackend:
         return TorchBackend(dtype, device, Devices())
     from .processes import Processes, device_of, group_of
 
-    group = group_of(devices)
+    if (group := group_of(devices)) is None:
+        return TorchBackend(dtype, device, Devices())
     return TorchBackend(dtype, device_of(device), Processes(group))
