@@ -78,9 +78,9 @@ def agreed(first: bool, make: Callable[[], T], told: Callable[[bytes], bytes]) -
             found = make(), None
         except Exception as error:
             found = None, error
-    value, error = pickle.loads(told(pickle.dumps(found)))
-    if error is not None:
-        raise error
+    value, raised = pickle.loads(told(pickle.dumps(found)))
+    if raised is not None:
+        raise raised
     return value
 
 
