@@ -12,6 +12,7 @@ from ..dataset import build
 from ..drive import Drive
 from ..errors import InputError
 from ..flow import Segment
+from ..monitor.held_out import LARGE
 from ..pushforward import carried, push
 from ..rhs import Evaluation, RightHandSide
 
@@ -45,9 +46,10 @@ class AdaptedRightHandSide:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it was made of: compiled functions do not travel. (A device travels by name.)"""
-        rhs, device = self.rhs, self.rhs.backend.device
+        rhs, device, count = self.rhs, self.rhs.backend.device, self.rhs.backend.devices.count
         device = device if device is None else getattr(device, "platform", str(device))
-        return _rebuilt, (type(self), rhs.flow, rhs.backend.name, rhs.backend.dtype, device, rhs.tolerance, rhs.args)
+        bound = (rhs.backend.name, rhs.backend.dtype, device, None if count == 1 else count)
+        return _rebuilt, (type(self), rhs.flow, bound, rhs.tolerance, rhs.args)
 
     def checked(self, theta: Array) -> Array:
         """`theta`, or `InputError` where it is not the (m,) parameters of the map."""
@@ -101,10 +103,11 @@ class AdaptedRightHandSide:
         """Everything the dataset holds of one time, as numpy arrays, from `evaluation` held-out points."""
         rhs = self.rhs
         as_ = rhs.backend.asarray
-        held_out = map(as_, rhs.at(*rhs.flow.held_out(evaluation, seed)))
+        held_out = rhs.placed(*rhs.flow.held_out(evaluation, seed))
         theta, drive = rhs.backend.constant((self.checked(as_(theta)), rhs.drive(t)))
         report = self.diagnose(theta, drive, drive.on(*held_out))
-        return {name: rhs.backend.to_numpy(value) for name, value in report.items()}
+        found = {name: rhs.backend.to_numpy(value) for name, value in report.items()}
+        return found | {name: rhs.backend.devices.whole(found[name], evaluation) for name in LARGE if name in found}
 
     def dataset(
         self, times: Sequence[float], thetas: Sequence[Array], evaluation: int = 4096, seed: int = 0, **attributes: Any
@@ -118,5 +121,5 @@ class AdaptedRightHandSide:
         return build(rhs, np.asarray(times, float), parameters, rows, held_out, {"evaluation_seed": seed} | attributes)
 
 
-def _rebuilt(kind: type, flow: Any, backend: str, dtype: str, device: str | None, tolerance: float, args: Any) -> Any:
-    return kind(RightHandSide(flow, load(backend, dtype, device), tolerance, args))
+def _rebuilt(kind: type, flow: Any, bound: tuple[Any, ...], tolerance: float, args: Any) -> Any:
+    return kind(RightHandSide(flow, load(*bound), tolerance, args))

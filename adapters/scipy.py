@@ -61,14 +61,15 @@ def right_hand_side(
     backend: str = "torch",
     dtype: str = "float64",
     device: Any = None,
+    mesh: Any = None,
     tolerance: float = 1e-8,
 ) -> ScipyRightHandSide:
     """`flow` for scipy, computed with `backend` ("torch" or "jax").
 
     `args` are given to the functions of the flow that name them. `tolerance` is the relative residual of iterative
-    linear solvers whose `rtol` is None.
+    linear solvers whose `rtol` is None. `mesh` splits the points over devices, as the framework's own adapter does.
     """
-    framework = load(backend, dtype, device)
+    framework = load(backend, dtype, device, mesh)
     f = ScipyRightHandSide(RightHandSide(flow, framework, tolerance, framework.constant(args)))
     f.rhs.arguments()  # missing ones show at once
     return f

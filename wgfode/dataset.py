@@ -165,6 +165,7 @@ def described(rhs: RightHandSide) -> dict[str, Any]:
         "backend": rhs.backend.name,
         "dtype": rhs.backend.dtype,
         "linear_tolerance": rhs.tolerance,
+        "devices": rhs.backend.devices.count,
         "versions": versions(),
     }
     if without := dict.fromkeys(term.name for _, term in flow.energy.terms if not term.has_energy):

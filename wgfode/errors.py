@@ -55,6 +55,10 @@ class IntegrationError(WgfodeError, RuntimeError):
         return type(self), (self.time, self.words, self.reason)
 
 
+class ProcessError(WgfodeError, RuntimeError):
+    """A process of a run that several make together is gone, and the others cannot go on."""
+
+
 def shown(value: Any, longest: int = 80) -> str:
     """`value` for a message: its repr on one line, and no more of it than tells it apart."""
     text = " ".join(repr(value).split())

@@ -186,12 +186,17 @@ class Kernels(Potentials):
             raise InputError(f"potentials {self!r} pick {self.count} inducing points, and there are {points} {what}")
 
     def gradients(self, x: Array) -> Array:
+        return self.spanning(x, array_namespace(x).ones_like(x[:, 0]))
+
+    def spanning(self, x: Array, weights: Array) -> Array:
+        """The gradients at x; of the points themselves only those with weight are picked."""
         self.check(x.shape[1], x.shape[0])
+        xp = array_namespace(x)
         if self.centres is not None:
             centres = like(self.centres, x)
         else:
-            centres = x[np.random.default_rng(self.seed).permutation(x.shape[0])[: self.count]]
-        xp = array_namespace(x)
+            turn = like(np.random.default_rng(self.seed).random(x.shape[0]), x)
+            centres = x[xp.argsort(turn + 1.0 * (weights == 0))[: self.count]]
         differences = (x[:, :, None] - centres.T[None]) / self.scale
         values = xp.exp(-0.5 * xp.sum(differences**2, axis=1))
         return -differences * values[:, None, :] / self.scale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from .backend.protocol import Backend
@@ -34,12 +35,23 @@ class Pushed:
 
     def mean(self, values: Array) -> Array:
         """E_ρ of values (N, …) given at the points."""
-        return self.weights @ values
+        return self.backend.devices.total(self.weights @ values)
+
+    def least(self, values: Array) -> Array:
+        """The least of values (N,) given at the points."""
+        xp, devices = self.backend.xp, self.backend.devices
+        return xp.min(devices.gathered(xp.min(values)[None]))
+
+    @cached_property
+    def everyone(self) -> tuple[Array, Array]:
+        """All images and their weights, on every device: for each point's sum over the others."""
+        devices = self.backend.devices
+        return devices.shared((devices.gathered(self.x), devices.gathered(self.weights)))
 
     def by_rows(self, f: Callable[[Array], Array], block: int) -> Array:
         """f(x), row by row, for an f that compares each row with every point: blocks of at most `block` numbers."""
-        n, d = self.x.shape
-        return self.backend.by_rows(f, self.x, max(1, block // (n * d)))
+        everyone, _ = self.everyone  # here, before f is traced
+        return self.backend.by_points(f, self.x, max(1, block // (everyone.shape[0] * everyone.shape[1])))
 
 
 def reference_score(backend: Backend, reference: Reference, z: Array) -> Array:
@@ -84,7 +96,8 @@ def push(
 
     Without `density` only the images are computed.
     """
-    z, weights, t, args = drive.z, drive.weights, drive.t, drive.args
+    z, weights = drive.z, drive.weights
+    theta, t, args = backend.devices.shared((theta, drive.t, drive.args))
     if not density:
         return Pushed(backend, map(theta, z), weights, t=t, args=args)
     before = None

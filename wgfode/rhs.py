@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -46,10 +47,10 @@ class RightHandSide:
         floor = 1e-13 if backend.dtype == "float64" else 2e-6
         self.tolerance = max(tolerance, floor)
         self.drawn = lru_cache(maxsize=2)(self._drawn)
-        z = self.drawn(0)[0]
+        rows = flow.points.size(flow.dim) * flow.dim  # of all devices: the solver does not depend on their number
         sizes = flow.transport.sizes
         self.sizes = sizes if isinstance(sizes, float) else backend.asarray(sizes)
-        self.solver: Solver = flow.solver.resolve(flow.size, z.shape[0] * z.shape[1], flow.map.shift)
+        self.solver: Solver = flow.solver.resolve(flow.size, rows, flow.map.shift)
         # the functions of this energy are now met with the framework's own arrays
         flow.check(backend, self._known(args))
 
@@ -65,8 +66,12 @@ class RightHandSide:
             segment = self.flow.segment(float(constant(t)))
         elif self.flow.jumps:
             t = self.flow.within(float(constant(t)), segment)
-        z, weights, *known = map(as_, self.drawn(segment.points))
+        z, weights, *known = map(self.backend.rows, self.drawn(segment.points))
         return Drive(z, weights, as_(t), self.arguments(args), self.factor(segment.points), *known)
+
+    def placed(self, z: np.ndarray, weights: np.ndarray) -> tuple[Array, ...]:
+        """Points z (N, d) of the reference's origin with weights (N,), as `Drive.on` takes them, split over devices."""
+        return tuple(map(self.backend.rows, self.at(*self.backend.devices.part(z, weights))))
 
     def arguments(self, args: Any = None) -> Any:
         """`args`, or where there are none its own, in the backend's arrays; `InputError` where they are missing."""
@@ -84,8 +89,9 @@ class RightHandSide:
         return None if any(map(traced, self.backend.leaves(args))) else args
 
     def _drawn(self, segment: int) -> tuple[np.ndarray, ...]:
-        """What drives the flow in a segment between resampling times, numpy: points (N, d), weights (N,), see `at`."""
-        return self.at(*self.flow.points.draw(self.flow.reference.origin, segment))
+        """What drives the flow in a segment between resampling times, numpy: this process's points, see `at`."""
+        drawn = self.flow.points.draw(self.flow.reference.origin, segment)
+        return self.at(*self.backend.devices.part(*drawn))
 
     def at(self, z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, ...]:
         """Points z (N, d) of the reference's origin with weights (N,), as `Drive.on` takes them (`carried`)."""
@@ -96,9 +102,9 @@ class RightHandSide:
 
     @lru_cache(maxsize=2)  # noqa: B019 - as above
     def factor(self, segment: int) -> Stored | None:
-        """G of a segment's points, factorised, where it is the same at every θ; None where it is not."""
+        """G of a segment's points, factorised, where it is the same at every θ and one device has them all; or None."""
         flow, as_ = self.flow, self.backend.asarray
-        if not (flow.transport.constant_tangent and flow.metric.of_tangent):
+        if self.backend.devices.count > 1 or not (flow.transport.constant_tangent and flow.metric.of_tangent):
             return None
 
         def factorised() -> Stored | None:
@@ -108,6 +114,12 @@ class RightHandSide:
             return self.solver.stored(self.solver.init(problem, self.tolerance))
 
         return self.backend.now(factorised)
+
+    def alone(self) -> RightHandSide:
+        """The same with all points on one device, for what is told of single ones."""
+        if self.backend.devices.count == 1:
+            return self
+        return RightHandSide(self.flow, self.backend.alone(), self.tolerance, self.args)
 
     def pushed(self, theta: Array, drive: Drive, *, score: bool = True) -> Pushed:
         """ρ_θ at the images of the points, with its density where the energy needs one."""
@@ -200,11 +212,11 @@ class RightHandSide:
         rho = push(self.backend, flow.transport, flow.reference, theta, held_out, density=dense)
         moved, g, missed = self.defect(theta, evaluation.velocity, held_out.z, rho)
         report["dissipation"], report["force"] = rho.mean(squares(xp, moved)), rho.mean(squares(xp, g))
-        report |= mean_and_error(xp, squares(xp, missed), held_out.weights)
+        report |= mean_and_error(xp, squares(xp, missed), held_out.weights, self.backend.devices.total)
         report["x"] = rho.x
         if dense:
             report["log_density"] = rho.log_density
-            report["min_jacobian"] = xp.min(rho.jacobian)
+            report["min_jacobian"] = rho.least(rho.jacobian)
         report |= flow.metric.diagnose(rho, missed, g, lambda: (self.tangent(theta, drive.z), drive.weights))
         diffusivities = [term.least_diffusivity(rho) for _, term in flow.energy.terms]
         if known := [value for value in diffusivities if value is not None]:
@@ -219,7 +231,8 @@ class RightHandSide:
 
     def residual_of(self, theta: Array, velocity: Array, drive: Drive) -> dict[str, Array]:
         """`residual` E|J θ̇ + g|² and `residual_error` at the points, of any velocity θ̇ (m,)."""
-        return mean_and_error(self.backend.xp, self.squared_defect(theta, velocity, drive), drive.weights)
+        squared, total = self.squared_defect(theta, velocity, drive), self.backend.devices.total
+        return mean_and_error(self.backend.xp, squared, drive.weights, total)
 
     def defect(self, theta: Array, velocity: Array, z: Array, rho: Pushed) -> tuple[Array, Array, Array]:
         """Jξ, g and Jξ − g at points z, (N, d) each, of ξ = −θ̇."""
@@ -238,12 +251,15 @@ def squares(xp: Any, field: Array) -> Array:
     return xp.sum(field**2, axis=1)
 
 
-def mean_and_error(xp: Any, squared: Array, weights: Array) -> dict[str, Array]:
+def mean_and_error(
+    xp: Any, squared: Array, weights: Array, total: Callable[[Array], Array] = lambda part: part
+) -> dict[str, Array]:
     """The weighted mean of |Jξ − g|² (N,), and its standard error as of independent points; Sobol points do better.
 
     The error is that of a self-normalised mean, Σw²(f − f̄)², over 1 − Σw² for the degree of freedom that the mean
-    took. (1/Σw² is Kish's effective number of points.) Of one point it is NaN.
+    took. (1/Σw² is Kish's effective number of points.) Of one point it is NaN. `total` is `Devices.total`, where the
+    points are split.
     """
-    mean = xp.sum(weights * squared)
-    spread = xp.sum((weights * (squared - mean)) ** 2)
-    return {"residual": mean, "residual_error": xp.sqrt(spread / (1 - xp.sum(weights**2)))}
+    mean = total(xp.sum(weights * squared))
+    spread = total(xp.sum((weights * (squared - mean)) ** 2))
+    return {"residual": mean, "residual_error": xp.sqrt(spread / (1 - total(xp.sum(weights**2))))}

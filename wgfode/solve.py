@@ -21,9 +21,11 @@ from .monitor.held_out import HeldOut
 from .points.on_demand import Scheduled
 from .run import rows
 from .run.fingerprint import fingerprint
+from .run.integrators import installed, integrator_of
+from .run.progress import spoken
 from .run.run import SAME_TIME, Run
 from .run.segments import Segment, Segments
-from .run.settings import Settings, installed, integrator_of, with_options
+from .run.settings import Settings, with_options
 from .stepping import stiffness
 from .stepping.automatic import Automatic
 from .stepping.integrator import Integrator
@@ -70,7 +72,12 @@ def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Data
 
         def segment(flow: GradientFlow, begin: float = 0.0) -> Segment:
             f = adapter.right_hand_side(
-                flow, args=args, dtype=settings.dtype, device=settings.device, tolerance=tolerance
+                flow,
+                args=args,
+                dtype=settings.dtype,
+                device=settings.device,
+                mesh=settings.devices,
+                tolerance=tolerance,
             )
             f.rhs.arguments()  # missing ones show at once
             held_out = HeldOut(f, read_on_the_way(flow, settings.evaluation), settings.seed, settings.evaluation)
@@ -79,7 +86,7 @@ def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Data
         first = segment(flow)
         bound = certificate(first.held_out, flow, settings)
         # adaptive steps end where they must; fixed ones at every output time, as they know no tolerance
-        jumps = np.union1d(flow.points.jump_times(0.0, times_[-1]), restarts(settings))
+        jumps = np.union1d(flow.jump_times(0.0, times_[-1]), restarts(settings))
         ends = stops(times_[-1:] if settings.adaptive else times_[1:], jumps)
         course = Run(
             Segments([first], segment), settings.how, times_, ends, bound, settings.restart, schedule,
@@ -87,9 +94,11 @@ def solve(flow: GradientFlow, times: Sequence[float], **options: Any) -> xr.Data
         )  # fmt: skip
         if settings.checkpoint is not None:
             course.keep(Path(settings.checkpoint), fingerprint(first.f.rhs, settings), settings.resume)
-        course.run(settings.progress)
-        warn_of_rejections(course)
-        return result(course, settings)
+        speaks = first.f.rhs.backend.devices.first
+        with spoken(speaks):
+            course.run(settings.progress and speaks)
+            warn_of_rejections(course)
+            return result(course, settings)
 
 
 def own_framework(flow: GradientFlow) -> dict[str, str]:
@@ -99,6 +108,10 @@ def own_framework(flow: GradientFlow) -> dict[str, str]:
 
 def check_together(flow: GradientFlow, settings: Settings) -> None:
     """Raise `InputError` where settings and flow do not fit; warn of held-out points that are too few."""
+    if settings.restart is not None and settings.devices is not None and settings.devices > 1:
+        raise InputError(
+            "restart begins the map anew over points of one device, and devices splits them: give one of both"
+        )
     if settings.restart is not None and not flow.map.starts_at_identity:
         raise InputError(f"restart needs a map that can begin anew as the identity, and {flow.map!r} starts elsewhere")
     if warning := flow.metric.check(flow.dim, settings.evaluation, "held-out points (evaluation)"):

@@ -32,10 +32,11 @@ class Tangent:
     """
 
     def __init__(self, backend: Backend, map: Map, theta: Array, z: Array, sizes: np.ndarray | float = 1.0):
-        self.backend, self.map, self.theta, self.z = backend, map, theta, z
+        self.backend, self.map, self.z = backend, map, z
+        self.theta = backend.devices.shared(theta)
         self._known = sizes  # numpy: what is decided by it stands for every θ
         self.sizes: Array | float = sizes if isinstance(sizes, float) else backend.asarray(sizes)
-        self.factors: Factors | None = map.factors(backend, theta, z)
+        self.factors: Factors | None = map.factors(backend, self.theta, z)
 
     @property
     def size(self) -> int:
@@ -56,11 +57,11 @@ class Tangent:
 
     def apply(self, xi: Array) -> Array:
         """J ξ, (m,) → (N, d)."""
-        return self._products[0](xi / self.sizes)
+        return self._products[0](self.backend.devices.shared(xi / self.sizes))
 
     def adjoint(self, w: Array) -> Array:
         """Jᵀ w, (N, d) → (m,)."""
-        return self._products[1](w) / self.sizes
+        return self.backend.devices.total(self._products[1](w)) / self.sizes
 
     def products(self, w: Array) -> Array:
         """J_nᵀw_n of each point, (N, d) → (N, m)."""
@@ -111,9 +112,9 @@ class Tangent:
 
     def _sum(self, gram: Callable[[Array, Array], Array], weights: Array, numbers: int) -> Array:
         """gram(z, weights) summed over blocks of points, where it holds `numbers` a point at once."""
-        block = max(1, BLOCK // numbers)
-        begins = range(0, len(self.z), block)
-        return sum(gram(self.z[i : i + block], weights[i : i + block]) for i in begins)
+        devices = self.backend.devices
+        blocks = devices.blocks(max(1, BLOCK // numbers), self.z, weights)
+        return devices.total(sum(gram(*block) for block in blocks))
 
     def separable(self, weights: Array) -> KroneckerBlock | None:
         """The first of the map's Khatri–Rao blocks whose part of the Gram matrix is a Kronecker product, or None."""
@@ -123,17 +124,17 @@ class Tangent:
             return None
         block, places = factors.blocks[index], factors.places[index]
         assert places is not None
-        xp = self.backend.xp
+        xp, devices = self.backend.xp, self.backend.devices
         size = sizes * xp.ones_like(self.theta[places[:, 0]]) if isinstance(sizes, float) else sizes[places[:, 0]]
         left, right = gram_factors(xp, block, weights)
         found = np.full(self.size, places.size)
         found[places.reshape(-1)] = np.arange(places.size)
         return KroneckerBlock(
-            left / size / size[:, None], right,
+            left / size / size[:, None], devices.total(right),
             take=lambda xi: xi[places],
             put=lambda P: xp.concat([P.reshape(-1), xp.zeros_like(P[0, :1])])[found],
-            apply=lambda P: block.apply(P / size[:, None]),
-            adjoint=lambda w: block.adjoint(w) / size[:, None],
+            apply=lambda P: block.apply(devices.shared(P / size[:, None])),
+            adjoint=lambda w: devices.total(block.adjoint(w)) / size[:, None],
         )  # fmt: skip
 
     def kernel(self, weights: Array) -> Array:
@@ -144,10 +145,12 @@ class Tangent:
     def mean_diagonal(self, weights: Array) -> Array:
         """trace(Σ_n weights_n J_nᵀJ_n)/m, 0-dim and exact: it scales the solvers' shifts."""
         if self.factors is not None:
-            return self.backend.xp.sum(self.factors.columns(weights) / self.sizes**2) / self.size
+            columns = self.backend.devices.total(self.factors.columns(weights))
+            return self.backend.xp.sum(columns / self.sizes**2) / self.size
         d, m = self.z.shape[1], self.size
 
         def squared(z: Array) -> Array:
             return self.backend.xp.sum(self.rows(z) ** 2, axis=(1, 2))
 
-        return weights @ self.backend.by_rows(squared, self.z, max(1, CACHED // (d * m))) / m
+        lengths = self.backend.by_points(squared, self.z, max(1, CACHED // (d * m)))
+        return self.backend.devices.total(weights @ lengths) / m

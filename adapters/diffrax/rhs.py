@@ -49,7 +49,7 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
         # before the points: without `args` nothing else is of use
         args = rhs.arguments(args)
         fixed = rhs.flow.points.resample_every is None
-        z, weights, *known = map(rhs.backend.asarray, rhs.drawn(0) if fixed else self._points_at(t))
+        z, weights, *known = map(rhs.backend.rows, rhs.drawn(0) if fixed else self._points_at(t))
         return Drive(z, weights, rhs.backend.asarray(t), args, rhs.factor(0) if fixed else None, *known)
 
     def _points_at(self, t: Any) -> tuple[Array, ...]:
@@ -95,13 +95,15 @@ class DiffraxRightHandSide(AdaptedRightHandSide):
 
 
 def right_hand_side(
-    flow: GradientFlow, *, args: Any = None, dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
-) -> DiffraxRightHandSide:
+    flow: GradientFlow, *, args: Any = None, dtype: str = "float64", device: Any = None, mesh: Any = None,
+    tolerance: float = 1e-8,
+) -> DiffraxRightHandSide:  # fmt: skip
     """`flow` as a diffrax right-hand side.
 
     `args` (a pytree of numbers and arrays) are given to the functions of the flow that name them; without, hand them
     to `diffeqsolve(f.term, …, args=…)`. Only those given here are tried on sample points.
     `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None; keep it
-    well below the integrator's `rtol`. Raises `InputError` where dtype is float64 and jax's x64 mode is off.
+    well below the integrator's `rtol`. `mesh` splits the points over devices: their number, or a `jax.sharding.Mesh`
+    of one axis. Raises `InputError` where dtype is float64 and jax's x64 mode is off.
     """
-    return DiffraxRightHandSide(RightHandSide(flow, load("jax", dtype, device), tolerance, args))
+    return DiffraxRightHandSide(RightHandSide(flow, load("jax", dtype, device, mesh), tolerance, args))

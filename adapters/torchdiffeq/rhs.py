@@ -52,12 +52,14 @@ class TorchRightHandSide(torch.nn.Module, AdaptedRightHandSide):
 
 
 def right_hand_side(
-    flow: GradientFlow, *, args: Any = None, dtype: str = "float64", device: Any = None, tolerance: float = 1e-8
-) -> TorchRightHandSide:
+    flow: GradientFlow, *, args: Any = None, dtype: str = "float64", device: Any = None, mesh: Any = None,
+    tolerance: float = 1e-8,
+) -> TorchRightHandSide:  # fmt: skip
     """`flow` as a torchdiffeq right-hand side.
 
     `args` (nested dictionaries, lists and tuples of numbers and tensors) are given to the functions of the flow that
     name them. `tolerance` is the relative residual of iterative linear solvers whose `rtol` is None; keep it
-    well below the integrator's `rtol`.
+    well below the integrator's `rtol`. `mesh` splits the points over the processes that torchrun started: their
+    number, or a `torch.distributed.DeviceMesh` of one axis.
     """
-    return TorchRightHandSide(RightHandSide(flow, load("torch", dtype, device), tolerance, args))
+    return TorchRightHandSide(RightHandSide(flow, load("torch", dtype, device, mesh), tolerance, args))

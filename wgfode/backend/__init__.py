@@ -18,17 +18,20 @@ def precision(name: str, dtype: str) -> contextlib.AbstractContextManager[None]:
     return _module(name).precision(choice("dtype", dtype, ("float32", "float64")))
 
 
-def load(name: str, dtype: str = "float64", device: Any = None) -> Backend:
+def load(name: str, dtype: str = "float64", device: Any = None, devices: Any = None) -> Backend:
     """The backend `name` ("torch" or "jax") with real numbers of `dtype` on `device`.
 
+    `devices` are those that the points of a flow are split over: their number, or the framework's own mesh of one
+    axis (`jax.sharding.Mesh`, `torch.distributed.DeviceMesh`); None is one device.
+
     Raises `MissingDependencyError`, naming the extra to install, where the framework is absent, and
-    `InputError` where jax cannot hold float64 because x64 is off, or where the device is not there.
+    `InputError` where jax cannot hold float64 because x64 is off, or where the device or as many devices are not there.
     """
     module, dtype = _module(name), choice("dtype", dtype, ("float32", "float64"))
     if device is None:
-        return module.make(dtype, device)
+        return module.make(dtype, device, devices)
     try:
-        backend = module.make(dtype, device)
+        backend = module.make(dtype, device, devices)
         backend.asarray([0.0])  # a device may be known by name and yet not be there
     except InputError:
         raise
@@ -36,6 +39,11 @@ def load(name: str, dtype: str = "float64", device: Any = None) -> Backend:
         reason = str(error).partition("\n")[0]
         raise InputError(f"device {device!r} is not available with {name}: {reason}") from error
     return backend
+
+
+def first(name: str) -> bool:
+    """Whether this process is the one of those that make a run together that writes files and speaks to the user."""
+    return _module(name).first()
 
 
 def _module(name: str) -> Any:
@@ -50,4 +58,4 @@ def _module(name: str) -> Any:
         ) from error
 
 
-__all__ = ["Backend", "load", "precision"]
+__all__ = ["Backend", "first", "load", "precision"]

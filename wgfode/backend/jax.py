@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,6 +14,8 @@ from jax import lax
 
 from ..arrays import is_real, kind
 from ..errors import InputError
+from .devices import Devices
+from .mesh import MeshDevices, mesh_of
 
 Array = Any
 
@@ -23,16 +26,27 @@ class JaxBackend:
     name = "jax"
     xp = jnp
 
-    def __init__(self, dtype: str, device: Any):
-        self.dtype = dtype
+    def __init__(self, dtype: str, device: Any, mesh: MeshDevices | None = None):
+        self.dtype, self.mesh = dtype, mesh
+        self.devices = Devices() if mesh is None else mesh
         self.device = jax.devices(device)[0] if isinstance(device, str) else device
 
     def asarray(self, value: Any) -> Array:
         array = jnp.asarray(value, dtype=self.dtype)
+        if self.mesh is not None:
+            return self.mesh.put(array, self.mesh.everywhere)
         return array if self.device is None else jax.device_put(array, self.device)
 
+    def alone(self) -> JaxBackend:
+        return JaxBackend(self.dtype, jax.local_devices()[0])
+
+    def rows(self, value: Any) -> Array:
+        if self.mesh is None:
+            return self.asarray(value)
+        return self.mesh.put(jnp.asarray(value, dtype=self.dtype), self.mesh.by_points)
+
     def to_numpy(self, array: Array) -> np.ndarray:
-        return np.asarray(array)
+        return np.asarray(array) if self.mesh is None else self.mesh.on_host(array)
 
     def now(self, f: Callable[[], Any]) -> Any:
         with jax.ensure_compile_time_eval():
@@ -73,7 +87,7 @@ class JaxBackend:
         return jax.vmap(f)
 
     def invert(self, matrices: Array) -> tuple[Array, Array, Array]:
-        return _invert(matrices)
+        return _invert(matrices, self.mesh)
 
     def by_rows(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
         if rows >= x.shape[0]:
@@ -81,6 +95,9 @@ class JaxBackend:
         # checkpoint: reverse mode would otherwise keep every block's intermediates
         one_row = jax.checkpoint(lambda row: f(row[None])[0])
         return lax.map(one_row, x, batch_size=max(rows, 1))
+
+    def by_points(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
+        return self.by_rows(f, x, rows) if self.mesh is None else self.mesh.by_rows(f, x, rows)
 
     def while_loop(self, proceed: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
         return lax.while_loop(proceed, step, state)
@@ -123,16 +140,19 @@ class JaxBackend:
         return x, jax.tree.unflatten(tree, leaves)
 
 
-@jax.custom_jvp
-def _invert(matrices: Array) -> tuple[Array, Array, Array]:
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _invert(matrices: Array, mesh: MeshDevices | None) -> tuple[Array, Array, Array]:
     # One matrix at a time: where a program holds several batched LAPACK calls, jaxlib 0.10.2 on the CPU can
     # wait for ever (its concurrency-optimised scheduler loses a wake-up); the loop is as fast.
-    return lax.map(lambda matrix: (jnp.linalg.inv(matrix), *jnp.linalg.slogdet(matrix)), matrices)
+    def one_by_one(matrices: Array) -> tuple[Array, Array, Array]:
+        return lax.map(lambda matrix: (jnp.linalg.inv(matrix), *jnp.linalg.slogdet(matrix)), matrices)
+
+    return one_by_one(matrices) if mesh is None else mesh.locally(one_by_one, matrices)
 
 
 @_invert.defjvp
-def _invert_jvp(primals: Any, tangents: Any) -> Any:
-    inverse, sign, log_det = _invert(*primals)
+def _invert_jvp(mesh: MeshDevices | None, primals: Any, tangents: Any) -> Any:
+    inverse, sign, log_det = _invert(*primals, mesh)
     moved = inverse @ tangents[0]
     trace = jnp.trace(moved, axis1=1, axis2=2)
     return (inverse, sign, log_det), (-moved @ inverse, jnp.zeros_like(sign), trace)
@@ -148,12 +168,20 @@ def precision(dtype: str) -> AbstractContextManager[None]:
     return jax.enable_x64(True) if dtype == "float64" else nullcontext()
 
 
-def make(dtype: str, device: Any = None) -> JaxBackend:
-    """The backend; raises `InputError` where float64 is asked for and jax's x64 mode is off."""
+def first() -> bool:
+    """Whether this is the first process of `jax.distributed`, or the only one."""
+    return jax.process_index() == 0
+
+
+def make(dtype: str, device: Any = None, devices: Any = None) -> JaxBackend:
+    """The backend, of one device or of a mesh of `devices`.
+
+    Raises `InputError` where float64 is asked for and jax's x64 mode is off, or where there are fewer devices.
+    """
     if dtype == "float64" and jnp.zeros((), dtype="float64").dtype != np.float64:
         raise InputError(
             "dtype='float64' needs jax's x64 mode, which is off: call jax.config.update('jax_enable_x64', True) "
             "at the start of your program, or work inside `with jax.enable_x64(True):`, or ask for "
             "dtype='float32'. wgfode.solve does this by itself, in a local context"
         )
-    return JaxBackend(dtype, device)
+    return JaxBackend(dtype, device, None if devices is None else MeshDevices(mesh_of(devices)))

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .devices import Devices
+
 Array = Any
 """A torch tensor, a jax array (or a tracer of either), or a numpy array at the edges."""
 
@@ -24,9 +26,17 @@ class Backend(Protocol):
     """The real dtype, "float64" or "float32"."""
     device: Any
     """The framework's own, or None for its default."""
+    devices: Devices
+    """Over how many of them the points of a flow are split."""
 
     def asarray(self, value: Any) -> Array:
         """`value` as an array of this backend's dtype and device."""
+
+    def alone(self) -> Backend:
+        """The same on one device of this process."""
+
+    def rows(self, value: Any) -> Array:
+        """`value` (N, …), of the points that this process keeps, as an array split over the devices."""
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """`array` on the host."""
@@ -71,6 +81,9 @@ class Backend(Protocol):
 
     def by_rows(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
         """`f(x)` where row i of the result depends on row i of x alone, at most `rows` at a time."""
+
+    def by_points(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
+        """`by_rows` of x (N, …) at the points: at most `rows` at a time on a device."""
 
     def while_loop(self, proceed: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
         """Repeat `state = step(state)` while `proceed(state)`; a state is a tuple of arrays."""

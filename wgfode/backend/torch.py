@@ -14,6 +14,7 @@ from torch.utils import _pytree
 
 from ..arrays import is_real, kind
 from ..errors import InputError
+from .devices import Devices
 
 Array = Any
 
@@ -24,13 +25,19 @@ class TorchBackend:
     name = "torch"
     xp = xp
 
-    def __init__(self, dtype: str, device: Any):
-        self.dtype = dtype
+    def __init__(self, dtype: str, device: Any, devices: Devices):
+        self.dtype, self.devices = dtype, devices
         self.torch_dtype = getattr(torch, dtype)
         self.device = torch.device("cpu" if device is None else device)
 
     def asarray(self, value: Any) -> Array:
         return torch.as_tensor(value, dtype=self.torch_dtype, device=self.device)
+
+    def alone(self) -> TorchBackend:
+        return TorchBackend(self.dtype, self.device, Devices())
+
+    def rows(self, value: Any) -> Array:
+        return self.asarray(value)
 
     def to_numpy(self, array: Array) -> np.ndarray:
         return array.detach().cpu().numpy()
@@ -84,6 +91,9 @@ class TorchBackend:
 
     def by_rows(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
         return torch.cat([f(block) for block in torch.split(x, max(rows, 1))])
+
+    def by_points(self, f: Callable[[Array], Array], x: Array, rows: int) -> Array:
+        return self.by_rows(f, x, rows)
 
     def while_loop(self, proceed: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:
         while bool(proceed(state)):
@@ -222,6 +232,19 @@ def precision(dtype: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def make(dtype: str, device: Any = None) -> TorchBackend:
-    """The backend on `device` (default: the CPU)."""
-    return TorchBackend(dtype, device)
+def first() -> bool:
+    """Whether this is the first process of `torch.distributed`, or the only one."""
+    return not (torch.distributed.is_available() and torch.distributed.is_initialized()) or (
+        torch.distributed.get_rank() == 0
+    )
+
+
+def make(dtype: str, device: Any = None, devices: Any = None) -> TorchBackend:
+    """The backend on `device` (default: the CPU), of one process or of the `devices` that torchrun started."""
+    if devices is None:
+        return TorchBackend(dtype, device, Devices())
+    from .processes import Processes, device_of, group_of
+
+    if (group := group_of(devices)) is None:
+        return TorchBackend(dtype, device, Devices())
+    return TorchBackend(dtype, device_of(device), Processes(group))

@@ -9,6 +9,7 @@ import numpy as np
 import typer
 
 from .. import problems, storage
+from ..backend import first
 from ..errors import InputError, Reason, positive
 from ..run.settings import Settings
 from ..solve import solve
@@ -60,6 +61,8 @@ def run(
             checkpoint=place,
             attributes=problem.attributes,
         )
+        if not first(str(dataset.attrs["backend"])):
+            return
         hand_over(dataset, problem.exact, out, plots)
         if place is not None and options["checkpoint"] is None:  # it has done its duty
             place.unlink(missing_ok=True)

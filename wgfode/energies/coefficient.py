@@ -101,7 +101,7 @@ class Scaled(Term):
         return number("coefficient", self.coefficient.at(t, args)) * self.term.at(t, args)
 
     def value(self, rho: Pushed) -> Array:
-        return self.coefficient.at(rho.t, rho.args) * self.term.value(rho)
+        return rho.backend.devices.same(self.coefficient.at(rho.t, rho.args)) * self.term.value(rho)
 
     def gradient(self, rho: Pushed) -> Array:
         return self.coefficient.at(rho.t, rho.args) * self.term.gradient(rho)

@@ -99,18 +99,19 @@ class Interaction(Term):
 
     def potential(self, rho: Pushed, x: Array) -> Array:
         """(W*ρ)(x) at the rows of x, (B, d) → (B,), with pairs of equal points as the class says."""
-        xp, (n, d), W = rho.backend.xp, rho.x.shape, self._given.at(rho.t, rho.args)
-        differences = x[:, None, :] - rho.x[None, :, :]
+        xp, (everyone, weights), W = rho.backend.xp, rho.everyone, self._given.at(rho.t, rho.args)
+        n, d = everyone.shape
+        differences = x[:, None, :] - everyone[None, :, :]
         same = xp.all(differences == 0, axis=-1)
         # W meets a difference that is none of them 0 in their place: 0/0 under a mask is 0/0 in a gradient still
-        apart = rho.backend.constant(rho.x[:1] - rho.x[-1:])
+        apart = rho.backend.constant(everyone[:1] - everyone[-1:])
         apart = xp.where(xp.all(apart == 0), xp.ones_like(apart), apart)
         pairs = W(xp.where(same[..., None], apart, differences).reshape(-1, d)).reshape(-1, n)
         at_zero = W(xp.zeros_like(apart))
         regular = xp.isfinite(at_zero)
         pairs = xp.where(same, xp.where(regular, at_zero, xp.zeros_like(at_zero)), pairs)
-        others = 1 - xp.sum(rho.weights**2)
-        return pairs @ rho.weights / xp.where(regular, xp.ones_like(others), others)
+        others = 1 - xp.sum(weights**2)
+        return pairs @ weights / xp.where(regular, xp.ones_like(others), others)
 
     def value(self, rho: Pushed) -> Array:
         return 0.5 * rho.mean(rho.by_rows(lambda x: self.potential(rho, x), self.block))

@@ -170,7 +170,7 @@ class InternalEnergy(Internal):
         return rho.backend.grad(lambda r: rho.backend.xp.sum(U(r)))(density) - U(density) / density
 
     def least_diffusivity(self, rho: Pushed) -> Array | None:
-        return rho.backend.xp.min(self.diffusivity(rho))
+        return rho.least(self.diffusivity(rho))
 
     def diffusivity(self, rho: Pushed) -> Array:
         xp, grad = rho.backend.xp, rho.backend.grad

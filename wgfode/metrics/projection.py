@@ -23,25 +23,32 @@ class Projection:
     """
 
     def __init__(self, backend: Backend, potentials: Potentials, x: Array, weights: Array):
-        xp = self.xp = backend.xp
+        xp, devices = backend.xp, backend.devices
+        self.xp, self.devices = xp, devices
         self.root = xp.sqrt(weights)[:, None]
+        # an orthogonal factor is no sum over points: it is computed of all of them on every device
+        x, weights = devices.gathered(x), devices.gathered(weights)
         gradients = potentials.spanning(x, weights)
         count = gradients.shape[2]
-        columns = (self.root[:, :, None] * gradients).reshape((-1, count))
+        columns = (xp.sqrt(weights)[:, None, None] * gradients).reshape((-1, count))
         squares = xp.sum(columns**2, axis=0)
         columns = columns / xp.sqrt(squares + 1e-20 * xp.mean(squares))
         damping = max(1e-12, 10 * float(xp.finfo(x.dtype).eps)) ** 0.5
         augmented = xp.concat([columns, damping * backend.asarray(np.eye(count))], axis=0)
-        self.basis = xp.linalg.qr(augmented)[0][: columns.shape[0]]
+        self.basis = devices.own(xp.linalg.qr(augmented)[0][: columns.shape[0]])
 
     def __call__(self, field: Array) -> Array:
         """P v, (N, d) → (N, d); a point of weight 0 has no say and gets 0."""
-        values = (self.basis @ self.coordinates(field)).reshape(field.shape)
+        values = self.combined(self.coordinates(field)).reshape(field.shape)
         return values / self.xp.where(self.root > 0, self.root, self.xp.ones_like(self.root))
 
     def coordinates(self, field: Array) -> Array:
         """Qᵀ√w v, (N, d) → (L,): |·|² is E[v·Pv]."""
-        return self.basis.T @ (self.root * field).reshape(-1)
+        return self.devices.total(self.basis.T @ (self.root * field).reshape(-1))
+
+    def combined(self, coordinates: Array) -> Array:
+        """Q c, (L,) → (N·d,)."""
+        return self.basis @ self.devices.shared(coordinates)
 
     def mean_diagonal(self, tangent: Tangent) -> Array:
         """trace(SᵀS)/m of S = Qᵀ√w J, 0-dim, a block of rows of S at a time."""

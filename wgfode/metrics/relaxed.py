@@ -21,7 +21,8 @@ class Relaxed(Metric):
     def problem(self, tangent: Tangent, weights: Array, g: Array, gradient: Array | None = None) -> NormalProblem:
         """See `Metric.problem`."""
         shape = tangent.z.shape
-        root = tangent.backend.xp.sqrt(weights)[:, None]
+        xp, devices = tangent.backend.xp, tangent.backend.devices
+        root = xp.sqrt(weights)[:, None]
 
         def weighted(field: Array) -> Array:
             return (root * field).reshape(-1)
@@ -38,5 +39,6 @@ class Relaxed(Metric):
             form_gram=lambda: tangent.gram(weights),
             mean_diagonal=lambda: tangent.mean_diagonal(weights),
             target=weighted(g) if gradient is None else None,
+            square=lambda y: devices.total(xp.sum(y * y)),
             block=None if block is None else block.followed(weighted, pulled),
         )

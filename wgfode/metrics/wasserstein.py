@@ -166,14 +166,13 @@ class Wasserstein(Metric):
     ) -> NormalProblem:
         """|Qᵀ√w(Jξ − g)|² + ε |√w(Jξ − g)|², matrix-free."""
         backend, xp, shape = tangent.backend, tangent.backend.xp, tangent.z.shape
-        root, epsilon = project.root, self.blend**0.5
+        root, epsilon, count, devices = project.root, self.blend**0.5, project.basis.shape[1], backend.devices
 
         def both(field: Array) -> Array:
             return xp.concat([project.coordinates(field), epsilon * (root * field).reshape(-1)])
 
         def adjoint(y: Array) -> Array:
-            count = project.basis.shape[1]
-            return tangent.adjoint(root * (project.basis @ y[:count] + epsilon * y[count:]).reshape(shape))
+            return tangent.adjoint(root * (project.combined(y[:count]) + epsilon * y[count:]).reshape(shape))
 
         target = None if gradient is not None else both(g)
         rows = project.basis.shape[0] + project.basis.shape[1]
@@ -194,6 +193,7 @@ class Wasserstein(Metric):
             mean_diagonal=mean_diagonal,
             target=target,
             rows=rows,
+            square=lambda y: xp.sum(y[:count] ** 2) + devices.total(xp.sum(y[count:] ** 2)),
         )
 
 

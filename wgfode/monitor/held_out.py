@@ -26,10 +26,11 @@ class HeldOut:
 
     def __init__(self, f: BoundFlow, n: int, seed: int, evaluation: int | None = None):
         self.f, self.n, self.seed = f, n, seed
-        as_, flow = f.rhs.backend.asarray, f.rhs.flow
-        self._held_out = tuple(map(as_, f.rhs.at(*flow.held_out(n, seed, tailed=True))))
+        flow = f.rhs.flow
+        self._held_out = f.rhs.placed(*flow.held_out(n, seed, tailed=True))
         self._defect = f.rhs.backend.compile(f.rhs.residual_of)
-        self._own = as_(f.rhs.at(*flow.held_out(evaluation or n, seed))[0])
+        self._evaluation = evaluation or n
+        self._own = f.rhs.placed(*flow.held_out(self._evaluation, seed))[0]
         self._squared = f.rhs.backend.compile(f.rhs.squared_defect)
         self._jacobians = f.rhs.backend.compile(f.rhs.jacobians)
 
@@ -71,8 +72,9 @@ class HeldOut:
         """det of the map's space derivative at θ (m,) on the dataset's points, (n,); infinite where it has none."""
         backend = self.f.rhs.backend
         if not self.f.rhs.flow.transport.has_density:
-            return np.full(len(self._own), np.inf)
-        return backend.to_numpy(self._jacobians(backend.asarray(theta), self._own))
+            return np.full(self._evaluation, np.inf)
+        found = backend.to_numpy(self._jacobians(backend.asarray(theta), self._own))
+        return backend.devices.whole(found, self._evaluation)
 
     def smallest_jacobian(self, theta: Any) -> float:
         """The least of `jacobians`: where it is <= 0 injectivity is lost."""

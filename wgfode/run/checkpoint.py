@@ -100,6 +100,16 @@ def _cut(name: str, arrays: dict[str, np.ndarray]) -> list[State]:
     return [State(float(t), theta) for t, theta in zip(arrays[f"{name}_times"], thetas, strict=False)]
 
 
+def taken_up(place: Path, fingerprint: dict[str, str], resume: bool) -> Snapshot | None:
+    """The snapshot to go on from, or None for a run that begins: then an old file is moved aside, as NAME.old."""
+    if not place.exists():
+        return None
+    if resume:
+        return read(place, fingerprint)
+    os.replace(place, place.with_name(place.name + ".old"))
+    return None
+
+
 def read(place: Path, fingerprint: dict[str, str]) -> Snapshot:
     """The snapshot at `place`, of the run that `fingerprint` describes; else `CheckpointError`, which says why not."""
 

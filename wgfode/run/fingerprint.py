@@ -52,30 +52,33 @@ def describe(value: Any) -> str:
 def computed(rhs: RightHandSide) -> dict[str, str]:
     """Digests of what the parts of a flow compute at the points that drive it first, around the initial parameters."""
     flow, backend = rhs.flow, rhs.backend
-    xp = backend.xp
-    drive = rhs.drive()
+    xp, at_all = backend.xp, backend.devices.gathered
+    drive, count = rhs.drive(), flow.points.size(flow.dim)
     theta = rhs.initial()
     direction = backend.asarray(AWAY * np.random.default_rng(0).uniform(-1.0, 1.0, flow.size))
 
     def parts(theta: Any, drive: Drive) -> dict[str, list[Any]]:
         z, weights = drive.z, drive.weights
-        found = {"reference": [z, weights]}
+        found = {"reference": [at_all(z), at_all(weights)]}
         if flow.reference.has_density:
-            found["reference"] += [flow.reference.log_density(z), reference_score(backend, flow.reference, z)]
-        found["map"] = [flow.transport(theta + direction, z)]
+            known = [flow.reference.log_density(z), reference_score(backend, flow.reference, z)]
+            found["reference"] += map(at_all, known)
+        found["map"] = [at_all(flow.transport(theta + direction, z))]
         rho = rhs.pushed(theta, drive)
         for coefficient, term in flow.energy.terms:
-            known = [term.gradient(rho), *([term.value(rho)] if term.has_energy else [])]
+            known = [at_all(term.gradient(rho)), *([term.value(rho)] if term.has_energy else [])]
             found.setdefault(f"energy ({term.name})", []).extend(coefficient * part for part in known)
         # of the field x: what the metric makes of it does not depend on the energy
         found["metric"] = [flow.metric.problem(rhs.tangent(theta, z), weights, rho.x + xp.ones_like(z)).rhs]
         return found
 
+    def on_host(name: str, value: Any) -> np.ndarray:
+        array = backend.to_numpy(value)
+        return array[:count] if array.ndim and name != "metric" else array  # without what fills up the devices
+
     values = backend.compile(parts)(theta, drive)
     return {
-        f"{name}, as computed on the driving points": rounded(
-            [backend.to_numpy(value) for value in held], backend.dtype
-        )
+        f"{name}, as computed on the driving points": rounded([on_host(name, value) for value in held], backend.dtype)
         for name, held in values.items()
     }
 

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 
 from ..stepping.state import State
+
+
+@contextlib.contextmanager
+def spoken(first: bool) -> Iterator[None]:
+    """Warnings and other words of the `first` of several processes alone: all of them find the same."""
+
+    def silent(_: logging.LogRecord) -> bool:
+        return False
+
+    log = logging.getLogger("wgfode")
+    if not first:
+        log.addFilter(silent)
+    try:
+        yield
+    finally:
+        log.removeFilter(silent)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time as clock
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..certificate import Certificate
-from ..errors import IntegrationError, Reason
+from ..errors import IntegrationError, ProcessError, Reason
 from ..monitor.fault import explain
 from ..monitor.held_out import HeldOut
 from ..monitor.warnings import Warnings
@@ -82,6 +81,7 @@ class Run:
         self._elapsed, self._begun, self._written = 0.0, clock.perf_counter(), -np.inf
         self._reported, self._turn = 0, False
         self._keep: Callable[[], None] | None = None
+        self._place: Path | None = None
         self._begin([(initial.time, initial.theta)])
 
     @property
@@ -129,12 +129,14 @@ class Run:
 
         Without, an old file is moved aside, as NAME.old. Raises `CheckpointError` for one that is not this run's.
         """
-        if place.exists() and resume:
-            self.restore(checkpoint.read(place, fingerprint))
+        devices = self.f.rhs.backend.devices
+        found = devices.agreed(lambda: checkpoint.taken_up(place, fingerprint, resume))
+        if found is not None:
+            self.restore(found)
             log.info("resumed at t=%.6g", self.last.time)
-        elif place.exists():
-            os.replace(place, place.with_name(place.name + ".old"))
-        self._keep = lambda: checkpoint.write(place, self.snapshot(), fingerprint)
+        self._place = place
+        if devices.first:
+            self._keep = lambda: checkpoint.write(place, self.snapshot(), fingerprint)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot instead of from t = 0."""
@@ -185,7 +187,12 @@ class Run:
                     report(self.last)
         except IntegrationError as error:
             self.status, self.reason = str(error), error.reason
+        except ProcessError as error:
+            kept = "" if self._place is None else f"; the last checkpoint is {str(self._place)!r}, for resume=True"
+            raise ProcessError(f"stopped after t={self.last.time:.6g} because {error}{kept}") from error
         except KeyboardInterrupt:
+            if self.f.rhs.backend.devices.processes > 1:
+                raise  # nothing can be summed any more: the others may be at another step
             self.status = f"stopped at t={self.last.time:.6g} because it was interrupted"
             self.reason = Reason.interrupted
         self._finish()
@@ -279,7 +286,7 @@ class Run:
         if self.reason is not Reason.interrupted:
             sudden = self.reason in (Reason.step_vanished, Reason.not_finite)
             horizon = float(self.times[-1]) - self.last.time if sudden else 0.0
-            self.status += explain(self.f.rhs, self.last.time, self.last.theta, horizon)
+            self.status += explain(self.f.rhs.alone(), self.last.time, self.last.theta, horizon)
         log.error(self.status)
         if self.last.time > self.saved[-1].time * (1 + SAME_TIME):
             self.saved.append(State(self.last.time, self.last.theta))

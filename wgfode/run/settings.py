@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib.util
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from ..errors import InputError, choice, positive, positive_int, real, settle, w
 from ..stepping.methods import METHODS, Method
 from ..storage import check_attribute
 from .checkpoint import check as checked_checkpoint
+from .integrators import INTEGRATORS, first_installed
 from .options import (
     DEVICE,
     NUMBER,
@@ -45,32 +45,6 @@ from .restart import checked as checked_restart
 
 if TYPE_CHECKING:
     import xarray as xr
-
-INTEGRATORS = {"diffrax": ("jax", "diffrax"), "torchdiffeq": ("torch", "torchdiffeq"), "scipy": ("torch",)}
-"""The packages that each integrator needs, its framework first."""
-
-
-def installed() -> list[str]:
-    """The integrators whose packages are there, without importing them."""
-    return [name for name, needs in INTEGRATORS.items() if all(map(can_be_found, needs))]
-
-
-def can_be_found(package: str) -> bool:
-    """Whether a package is there; one that the program has blocked is not."""
-    try:
-        return importlib.util.find_spec(package) is not None
-    except (ImportError, ValueError):  # from an import hook, or None in sys.modules
-        return False
-
-
-def first_installed() -> str:
-    """The integrator of a run that names none."""
-    return next(iter(installed()), next(iter(INTEGRATORS)))
-
-
-def integrator_of(framework: str) -> str:
-    """The integrator of a run whose map is of one framework, "torch" or "jax"."""
-    return next(name for name, needs in INTEGRATORS.items() if needs[0] == framework)
 
 
 def output_times(name: str, times: Sequence[float]) -> tuple[float, ...]:
@@ -165,6 +139,10 @@ class Settings:
         "float64", "the type of numbers: float64 or float32", WORD, one_of("float64", "float32"), fingerprint=True
     )
     device: Any = option(None, "the framework's device, e.g. cpu or cuda", DEVICE, anything, fingerprint=True)
+    devices: int | None = option(
+        None, "split the points over as many devices: jax's own, or with torch the processes that torchrun started",
+        WHOLE, optional(positive_int), attribute=None, command=Command(metavar="N"),
+    )  # fmt: skip
     error_norm: str = option(
         "parameters", 'what a step\'s error is measured in: "parameters", or "metric", the displaced mass ‖J δθ‖',
         WORD, one_of("parameters", "metric"), fingerprint=True,

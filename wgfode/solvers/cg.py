@@ -59,7 +59,7 @@ class CG(Krylov[KrylovState]):
         rhs = self.checked(problem, b, start)
         target, elimination = problem.target if b is None else None, state.elimination
         # |y|², or the part of |Kξ|² that the iteration does not know
-        scale = 0 * xp.sum(rhs) if target is None else xp.sum(target**2)
+        scale = 0 * xp.sum(rhs) if target is None else problem.squared(target)
         if elimination is None:
             xi, steps = self._iterate(state, problem, rhs, start, scale, target is not None)
             return Solution(xi, relative(xp, problem.residual(xi, sigma, rhs), rhs), steps)
@@ -98,7 +98,7 @@ class CG(Krylov[KrylovState]):
         def step(now: tuple) -> tuple:
             steps, xi, r, p, rho, gains, radau, _ = now
             q = problem.apply(p)
-            curvature = xp.sum(q * q) + sigma * xp.sum(p * p)
+            curvature = problem.squared(q) + sigma * xp.sum(p * p)
             alpha = divide(xp, rho, curvature)
             r = r - alpha * (problem.adjoint(q) + sigma * p)
             after = xp.sum(r * r)

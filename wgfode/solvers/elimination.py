@@ -59,6 +59,7 @@ class Elimination:
             form_gram=problem.form_gram,
             mean_diagonal=problem.mean_diagonal,
             target=None if problem.target is None else project(problem.target),
+            square=lambda y: problem.squared(y[: len(y) - block.count]) + xp.sum(y[len(y) - block.count :] ** 2),
         )
 
     def force(self, b: Array) -> Array:

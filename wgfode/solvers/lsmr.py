@@ -52,7 +52,7 @@ class LSMR(Krylov[KrylovState]):
             return divide(xp, w, alpha), u, alpha, beta
 
         def normalized(top: Array, bottom: Array) -> tuple[tuple, Array]:
-            length = xp.sqrt(xp.sum(top * top) + xp.sum(bottom * bottom))
+            length = xp.sqrt(problem.squared(top) + xp.sum(bottom * bottom))
             return (divide(xp, top, length), divide(xp, bottom, length)), length
 
         def proceed(state: tuple) -> Array:
@@ -79,7 +79,7 @@ class LSMR(Krylov[KrylovState]):
             vectors = (v, *u, alpha, alpha_bar)
             return steps + 1, x, zeta_bar, size, *vectors, rho, rho_bar, c_bar, s_bar, h, h_bar
 
-        length = norm(xp, target)  # the rounding error of b − AᵀAξ is some ε |A| |y|
+        length = xp.sqrt(problem.squared(target))  # the rounding error of b − AᵀAξ is some ε |A| |y|
         u, beta = normalized(target - problem.apply(xi), -root * xi)
         w = problem.adjoint(u[0]) + root * u[1]
         alpha = norm(xp, w)

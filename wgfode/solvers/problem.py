@@ -20,7 +20,8 @@ class NormalProblem:
     `apply` is A· (m,) → (n,), `adjoint` is Aᵀ· (n,) → (m,). `target` is y, (n,), or None where only b is
     known (the "energy" estimator), and then a solver that needs y works on b instead. `form_gram` forms G
     densely, (m, m); `mean_diagonal` is trace(G)/m, exact and without G. `rows` is n, where it is known. `block` is a
-    part of ξ that can be eliminated, where there is one.
+    part of ξ that can be eliminated, where there is one. `square` is |·|² of what A gives, where that is split over
+    devices; None for a plain sum.
     """
 
     backend: Backend
@@ -32,6 +33,7 @@ class NormalProblem:
     target: Array | None = None
     rows: int | None = None
     block: KroneckerBlock | None = None
+    square: Callable[[Array], Array] | None = None
 
     @classmethod
     def from_matrix(cls, backend: Backend, matrix: Any, target: Any) -> NormalProblem:
@@ -59,6 +61,10 @@ class NormalProblem:
     def size(self) -> int:
         """m, the number of unknowns."""
         return int(self.rhs.shape[0])
+
+    def squared(self, y: Array) -> Array:
+        """|y|² of a y like the target, 0-dim."""
+        return self.backend.xp.sum(y * y) if self.square is None else self.square(y)
 
     def apply_gram(self, xi: Array) -> Array:
         """G ξ, (m,), without forming G."""

@@ -37,9 +37,9 @@ def scaled(rhs: RightHandSide, error_norm: str, rtol: float, atol: float) -> Cal
 
     def metric(delta: Array, theta: Array, drive: Drive) -> Array:
         x, moved = rhs.backend.jvp(lambda p: rhs.flow.transport(p, drive.z), theta, delta)
-        weights = drive.weights
-        spread = xp.sqrt(weights @ xp.sum((x - weights @ x) ** 2, axis=1))
-        return xp.sqrt(weights @ xp.sum(moved**2, axis=1)) / (atol * rhs.flow.frame.scale + rtol * spread)
+        weights, total = drive.weights, rhs.backend.devices.total
+        spread = xp.sqrt(total(weights @ xp.sum((x - total(weights @ x)) ** 2, axis=1)))
+        return xp.sqrt(total(weights @ xp.sum(moved**2, axis=1))) / (atol * rhs.flow.frame.scale + rtol * spread)
 
     return metric if error_norm == "metric" else parameters
 

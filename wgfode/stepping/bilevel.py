@@ -78,14 +78,15 @@ class BilevelStep:
         """`count` outer descents: η, ψ's parameters, and E|∇ψ|²/E|T_θ − T_θk|² at the end; `span` = hs, `scale` = s."""
         rhs, adam, xp = self.rhs, self.adam, self.rhs.backend.xp
         backend, flow = rhs.backend, rhs.flow
-        z, weights = drive.z, drive.weights
+        z, weights, devices = drive.z, drive.weights, backend.devices
         x = flow.transport(theta, z)
 
         def displacement(velocity: Array) -> Array:
             return (flow.transport(theta + span * velocity, z) - x) / span
 
         def inner(phi: Array, moved: Array) -> Array:
-            return weights @ xp.sum((self.network.gradient(xp, phi, x) - moved) ** 2, axis=1)
+            slope = self.network.gradient(xp, devices.shared(phi), x)
+            return devices.total(weights @ xp.sum((slope - moved) ** 2, axis=1))
 
         def outer(velocity: Array, phi: Array) -> Array:
             """Half the gradient in η, over h: s E[Jᵀ∇ψ] + ∇F(θ)."""
@@ -106,8 +107,8 @@ class BilevelStep:
         begin = (0 * span, adam.start(eta), adam.start(phi))
         _, velocity, psi = backend.while_loop(lambda state: state[0] < count, one, begin)
         eta, phi = adam.value(velocity), adam.value(psi)
-        size = weights @ xp.sum(displacement(eta) ** 2, axis=1)
-        learnt = weights @ xp.sum(self.network.gradient(xp, phi, x) ** 2, axis=1)
+        size = devices.total(weights @ xp.sum(displacement(eta) ** 2, axis=1))
+        learnt = devices.total(weights @ xp.sum(self.network.gradient(xp, phi, x) ** 2, axis=1))
         return eta, phi, learnt / size
 
     def __call__(
