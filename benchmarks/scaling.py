@@ -83,9 +83,8 @@ def main() -> None:
     if args.one:
         ms, m, peak = measured(args.parts[0], args.one)
         unit = args.one if args.parts[0] == "points" else m
-        print(
-            f"{args.parts[0]:9s} m={m:<7d} size={args.one:<8d} {ms:10.1f} ms {1e3 * ms / unit:8.2f} µs/size {peak:8.0f} MB"
-        )
+        cost = f"{ms:10.1f} ms {1e3 * ms / unit:8.2f} µs/size {peak:8.0f} MB"
+        print(f"{args.parts[0]:9s} m={m:<7d} size={args.one:<8d} {cost}")
         return
     for part in args.parts or SIZES:
         for size in SIZES[part]:
