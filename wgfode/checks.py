@@ -180,7 +180,7 @@ class Trial:
         assert self.backend is not None
         sum_ = self.backend.xp.sum
         try:
-            gradient = self.backend.grad(lambda points: sum_(f(points)))(self.backend.asarray(x))
+            gradient = self.backend.compile(self.backend.grad(lambda points: sum_(f(points))))(self.backend.asarray(x))
             found = np.asarray(self.backend.to_numpy(gradient), dtype=float)
         except Exception as error:
             raise InputError(

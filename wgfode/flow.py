@@ -228,7 +228,7 @@ def _densities(reference: Reference, z: np.ndarray, backend: Backend | None) -> 
     """λ at points z (N, d), or None where its log density takes no numpy arrays and no framework is bound."""
     try:
         there = z if backend is None else backend.asarray(z)
-        found = reference.log_density(there)
+        found = (reference.log_density if backend is None else backend.compile(reference.log_density))(there)
         return np.exp(np.asarray(found if backend is None else backend.to_numpy(found), dtype=float))
     except Exception as error:
         if backend is None:

@@ -87,6 +87,7 @@ class DiffraxSteps:
             self.controller = Remember.around(controller_for(f, method))
         else:
             raise InputError(f"method {method.name!r} has no error estimate: give step_size")
+        self._order = self.solver.error_order(f.term) if self.method.step_size is None else 1
         self.chunk = CHUNK if method.step_size is None else CHUNK * CHUNK
         self._solve = _chunk(f, self.solver, self.controller)
 
@@ -126,11 +127,30 @@ class DiffraxSteps:
         f, solver, as_ = self.f, self.solver, self.f.rhs.backend.asarray
         t0, t1, theta = as_(state.time), as_(stop), as_(state.theta)
         solver_state = solver.init(f.term, t0, t1, theta, drive)
-        dt0 = fixed or state.step
+        dt0 = fixed or state.step or self._first(state.time, np.asarray(state.theta))
         _, controller_state = self.controller.init(
-            f.term, t0, t1, theta, None if dt0 is None else as_(dt0), drive, solver.func, solver.error_order(f.term)
+            f.term, t0, t1, theta, as_(dt0), drive, solver.func, solver.error_order(f.term)
         )
         return solver_state, controller_state, jnp.asarray(False)
+
+    def _first(self, t: float, theta: np.ndarray) -> float:
+        """The first step that diffrax would take (E. Hairer, S. P. Nørsett & G. Wanner, *Solving Ordinary Differential
+        Equations I*, §II.4), on the host: its dozens of small operations would be compiled one by one."""
+        scale = self.method.atol + self.method.rtol * np.abs(theta)
+
+        def size(vector: np.ndarray) -> float:
+            return float(np.sqrt(np.mean((vector / scale) ** 2)))
+
+        def rate(time: float, theta: np.ndarray) -> np.ndarray:
+            return np.asarray(self.f.at(time, self.f.rhs.backend.asarray(theta)).velocity)
+
+        k = rate(t, theta)
+        reach, speed = size(theta), size(k)
+        trial = 1e-6 if reach < 1e-5 or speed < 1e-5 else 0.01 * reach / speed
+        change = size(rate(t + trial, theta + trial * k) - k) / trial
+        largest = np.maximum(speed, change)  # not max: NaN is to be seen
+        step = max(1e-6, 1e-3 * trial) if largest <= 1e-15 else (0.01 / largest) ** (1 / self._order)
+        return float(np.minimum(100 * trial, step))
 
 
 integrator = DiffraxSteps

@@ -148,16 +148,13 @@ class Settings:
         WORD, one_of("parameters", "metric"), fingerprint=True,
     )  # fmt: skip
     stiffness: bool | None = option(
-        None,
-        "add the spectral radius of the right-hand side's Jacobian, and what it recommends; by default where that "
-        "costs at most a twentieth of the run's right-hand sides, as it does of a stiff one with an explicit method",
-        SWITCH, optional(switch), command=Command(default="where it costs next to nothing"),
+        None, "add the spectral radius of the right-hand side's Jacobian, and its advice; by default where cheap",
+        SWITCH, optional(switch), command=Command(default="where it costs at most 5 %"),
     )  # fmt: skip
     progress: bool = option(False, "a progress bar on stderr", SWITCH, switch, attribute=None, command=None)
     certificate: bool = option(
-        True, "carry `w2_bound` along (`wgfode.certificate`), at one more right-hand side a step",
-        SWITCH, switch, fingerprint=True,
-    )  # fmt: skip
+        True, "carry `w2_bound` along, at one more right-hand side a step", SWITCH, switch, fingerprint=True
+    )
     initial_error: float = option(
         0.0, "the bound's E₀ = W₂(λ, ρ₀), where the flow was to start from a ρ₀ other than the reference λ",
         NUMBER, not_negative, fingerprint=True,
