@@ -4,8 +4,6 @@
 (`wgfode.adapters.torchdiffeq`, `wgfode.adapters.diffrax`) or call `wgf.solve`.
 """
 
-from importlib import metadata as _metadata
-
 from . import maps, potentials, problems, references
 from .energies import (
     Diffusion,
@@ -28,8 +26,7 @@ from .references import Barenblatt, Custom, Gaussian, Smoothed, Uniform
 from .run.checkpoint import CheckpointError
 from .solve import solve
 from .solvers import CG, LSMR, MINRES, Auto, Cholesky, Eigh, Nystrom
-
-__version__ = _metadata.version("wgfode")
+from .version import __version__
 
 __all__ = [
     "CG",
@@ -64,6 +61,7 @@ __all__ = [
     "Uniform",
     "Wasserstein",
     "WgfodeError",
+    "__version__",
     "coefficient",
     "maps",
     "potentials",
