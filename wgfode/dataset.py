@@ -64,7 +64,7 @@ def tell_apart(dataset: xr.Dataset) -> None:
 
 def history() -> str:
     """What the attribute `history` says of a dataset that is made now."""
-    return f"{datetime.now(UTC).isoformat(timespec='seconds')} made by wgfode {metadata.version('wgfode')}"
+    return f"{datetime.now(UTC).isoformat(timespec='seconds')} made by wgfode {__version__}"
 
 
 def versions() -> str:
