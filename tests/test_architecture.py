@@ -28,6 +28,7 @@ ARROWS: dict[str, str] = {
     "errors": "",
     "arrays": "",
     "version": "",
+    "checkout": "",
     "backend": "arrays errors",
     "checks": "arrays backend errors functions",
     "functions": "",
@@ -62,7 +63,7 @@ ARROWS: dict[str, str] = {
     "solve": f"{STEPS} adapters certificate dataset monitor run storage",
     "problems": f"{PROBLEM} validation.exact validation.manufactured",
     "plots": "dataset errors flow problems storage validation.compare validation.report",
-    "wgfode": f"{STEPS} adapters certificate dataset monitor run storage solve problems posterior version",
+    "wgfode": f"{STEPS} adapters certificate dataset monitor run storage solve problems posterior version checkout",
     "cli": f"{STEPS} adapters certificate dataset monitor plots problems run solve storage version validation.cases "
     "validation.compare validation.report",
     # validation stands on everything, and nothing of the core on it

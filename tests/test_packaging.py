@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import wgfode
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOLDERS = {"wgfode": "wgfode", "adapters": "wgfode/adapters", "validation": "wgfode/validation"}
@@ -80,6 +82,18 @@ def test_start_up_imports_what_it_uses(tmp_path, code, most):
     assert len(set(found) - set(numpy)) <= most
 
 
+def test_a_checkout_that_hides_the_installed_package_says_so(tmp_path):
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    # as if a wheel were installed, which does not reach into the folder as an editable installation does
+    code = "import sys; sys.meta_path = [f for f in sys.meta_path if '__editable__' not in str(f)]; import wgfode"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"found the checkout's wgfode/ in {tmp_path}" in done.stderr
+    shutil.rmtree(tmp_path / "adapters")  # no checkout: what is missing is told where it is needed
+    run(sys.executable, "-c", code, cwd=tmp_path)
+
+
 def imports(path: Path, everywhere: bool = True):
     """The absolute imports of a file, by top-level name; those at its top level alone unless `everywhere`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -114,6 +128,24 @@ def test_every_requirement_is_pinned_and_the_pin_is_allowed():
     for name, requirement in requirements():
         assert name in pins, f"{name} is not in constraints.txt"
         assert Requirement(requirement).specifier.contains(pins[name])
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [("CITATION.cff", r"^version: (.+)$"), ("packaging/conda/meta.yaml", r'set version = "(.+)"')],
+)
+def test_what_repeats_the_version_repeats_it(file, line):
+    (version,) = re.findall(line, (ROOT / file).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert version == wgfode.__version__
+
+
+def test_the_conda_recipe_asks_for_what_the_wheel_does():
+    recipe = (ROOT / "packaging/conda/meta.yaml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"^    - (\S+ >=\S+)$", recipe, flags=re.MULTILINE))
+    renamed = {"matplotlib": "matplotlib-base"}
+    for requirement in PROJECT["project"]["dependencies"]:
+        name, bound = requirement.split(">=")
+        assert f"{renamed.get(name, name)} >={bound}" in asked
 
 
 def test_ci_runs_the_command_of_the_readme():

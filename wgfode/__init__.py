@@ -4,6 +4,9 @@
 (`wgfode.adapters.torchdiffeq`, `wgfode.adapters.diffrax`) or call `wgf.solve`.
 """
 
+from pathlib import Path as _Path
+
+from . import checkout as _checkout
 from . import maps, potentials, problems, references
 from .energies import (
     Diffusion,
@@ -27,6 +30,8 @@ from .run.checkpoint import CheckpointError
 from .solve import solve
 from .solvers import CG, LSMR, MINRES, Auto, Cholesky, Eigh, Nystrom
 from .version import __version__
+
+_checkout.check(__name__, _Path(__file__).parent)
 
 __all__ = [
     "CG",
