@@ -11,7 +11,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("", "list", "run", "validate", "show", "plot")
+COMMANDS = ("", "list", "run", "new", "validate", "show", "plot")
 NO_GALLERY = "# Gallery\n\nNot made in this build: `python docs/gallery.py` solves and draws every named problem.\n"
 
 
