@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("docs/index.md", "docs/own-problem.md", "CONTRIBUTING.md")
 
 
 def blocks(page: str) -> list[str]:
@@ -17,22 +16,18 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def run(page: str) -> dict[str, Any]:
-    """The names that a page's blocks leave, run in order."""
-    scope: dict[str, Any] = {"__name__": page}
+def run(page: str) -> list[dict[str, Any]]:
+    """The names that a page's blocks, run in order, leave after each of them."""
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    after = []
     for number, block in enumerate(blocks(page), 1):
-        exec(compile(block, f"{page}, block {number}", "exec"), scope)
-    return scope
+        exec(compile(block, f"{page}, block {number}", "exec", dont_inherit=True), scope)
+        after.append(dict(scope))
+    return after
 
 
 def test_the_first_page_solves_the_same_flow_in_three_ways() -> None:
-    import xarray as xr
-
-    found: list[xr.Dataset] = []
-    scope: dict[str, Any] = {"__name__": "index"}
-    for block in blocks("docs/index.md"):
-        exec(block, scope)
-        found.append(scope["dataset"])
+    found = [scope["dataset"] for scope in run("docs/index.md")]
     assert len(found) == 3
     for other in found[1:]:  # each to rtol 1e-3 of its own steps
         np.testing.assert_allclose(other["mean"], found[0]["mean"], atol=2e-3)
@@ -40,7 +35,7 @@ def test_the_first_page_solves_the_same_flow_in_three_ways() -> None:
 
 
 def test_an_own_potential_and_network_flow_as_the_page_says() -> None:
-    dataset = run("docs/own-problem.md")["dataset"]
+    dataset = run("docs/own-problem.md")[-1]["dataset"]
     assert dataset.attrs["status"] == "completed"
     assert (np.diff(dataset["energy"]) < 0).all()
     assert (np.diff(np.linalg.norm(dataset["mean"], axis=1)) < 0).all()  # on its way to 0
@@ -50,7 +45,7 @@ def test_an_own_potential_and_network_flow_as_the_page_says() -> None:
 def test_the_map_of_the_contributors_page_serves_a_flow() -> None:
     import wgfode as wgf
 
-    bend = run("CONTRIBUTING.md")["Bend"](2)
+    bend = run("CONTRIBUTING.md")[-1]["Bend"](2)
     flow = wgf.GradientFlow(
         map=bend,
         energy=wgf.Potential(lambda x: (x**2).sum(-1) / 2, convexity=1.0) + wgf.Entropy(),
