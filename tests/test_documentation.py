@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,6 +27,7 @@ def run(page: str) -> list[dict[str, Any]]:
     return after
 
 
+@pytest.mark.slow
 def test_the_first_page_solves_the_same_flow_in_three_ways() -> None:
     found = [scope["dataset"] for scope in run("docs/index.md")]
     assert len(found) == 3
@@ -53,5 +55,5 @@ def test_the_map_of_the_contributors_page_serves_a_flow() -> None:
         points=wgf.Sobol(64, seed=0),
     )
     dataset = wgf.solve(flow, [0.5], integrator="torchdiffeq", rtol=1e-4, evaluation=64, stiffness=False)
-    # the mean falls as e^{−t}, and a shift is among what this map can do
-    np.testing.assert_allclose(dataset["mean"][-1], [np.exp(-0.5), 0], atol=5e-3)
+    # the mean goes to 0 as e^{−t} and the covariance stays: a shift, which this map has, so that no error is left
+    np.testing.assert_allclose(dataset["mean"][-1] - dataset["mean"][0], [np.exp(-0.5) - 1, 0], atol=1e-3)
