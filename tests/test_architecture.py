@@ -27,6 +27,8 @@ ARROWS: dict[str, str] = {
     # tools
     "errors": "",
     "arrays": "",
+    "version": "",
+    "checkout": "",
     "backend": "arrays errors",
     "checks": "arrays backend errors functions",
     "functions": "",
@@ -48,27 +50,27 @@ ARROWS: dict[str, str] = {
     "rhs": "arrays backend blended checks drive errors flow pushforward solvers tangent",
     "derivative": "drive errors rhs solvers",
     # what comes out
-    "dataset": "errors flow rhs",
+    "dataset": "errors flow rhs version",
     "storage": "errors dataset",
     "posterior": "errors dataset",
     # how it is stepped, watched and kept
     "stepping": f"{TOOLS} backend checks derivative drive flow points pushforward rhs solvers tangent",
     "monitor": f"{TOOLS} backend checks derivative drive flow points pushforward rhs solvers stepping tangent",
     "certificate": "backend energies errors flow monitor rhs stepping",
-    "run": f"{STEPS} certificate dataset monitor storage",
+    "run": f"{STEPS} certificate dataset monitor storage version",
     "adapters": f"{STEPS} checks dataset monitor",
     # one call, and the ways in
     "solve": f"{STEPS} adapters certificate dataset monitor run storage",
     "problems": f"{PROBLEM} validation.exact validation.manufactured",
     "opened": f"{STEPS} monitor problems run",
     "plots": "dataset errors flow problems storage validation.compare validation.report",
-    "wgfode": f"{STEPS} adapters certificate dataset monitor opened run storage solve problems posterior",
-    "cli": f"{STEPS} adapters certificate dataset monitor plots problems run solve storage validation.cases "
+    "wgfode": f"{STEPS} adapters certificate checkout dataset monitor opened posterior problems run solve storage version",
+    "cli": f"{STEPS} adapters certificate dataset monitor plots problems run solve storage version validation.cases "
     "validation.compare validation.report",
     # validation stands on everything, and nothing of the core on it
     "validation": "",
     "validation.exact": f"{WHAT} flow validation.grid",
-    "validation.grid": f"{WHAT} dataset flow",
+    "validation.grid": f"{WHAT} dataset flow version",
     "validation.compare": f"{WHAT} dataset flow problems rhs run storage validation.exact validation.grid",
     "validation.manufactured": f"{WHAT} flow validation.exact",
     "validation.cases": f"{STEPS} dataset problems run solve storage validation.compare validation.exact "

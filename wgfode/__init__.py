@@ -4,8 +4,9 @@
 (`wgfode.adapters.torchdiffeq`, `wgfode.adapters.diffrax`) or call `wgf.solve`.
 """
 
-from importlib import metadata as _metadata
+from pathlib import Path as _Path
 
+from . import checkout as _checkout
 from . import maps, potentials, problems, references
 from .energies import (
     Diffusion,
@@ -30,8 +31,9 @@ from .run.checkpoint import CheckpointError
 from .run.restart import Restart
 from .solve import solve
 from .solvers import CG, LSMR, MINRES, Auto, Cholesky, Eigh, Nystrom
+from .version import __version__
 
-__version__ = _metadata.version("wgfode")
+_checkout.check(__name__, _Path(__file__).parent)
 
 __all__ = [
     "CG",
@@ -67,6 +69,7 @@ __all__ = [
     "Uniform",
     "Wasserstein",
     "WgfodeError",
+    "__version__",
     "coefficient",
     "load",
     "maps",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import platform
 import re
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
+
+from .version import __version__
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from .rhs import RightHandSide
 
 # name: (dimensions, long_name, units)
@@ -67,13 +69,15 @@ def tell_apart(dataset: xr.Dataset) -> None:
 
 def history() -> str:
     """What the attribute `history` says of a dataset that is made now."""
-    return f"{datetime.now(UTC).isoformat(timespec='seconds')} made by wgfode {metadata.version('wgfode')}"
+    return f"{datetime.now(UTC).isoformat(timespec='seconds')} made by wgfode {__version__}"
 
 
 def versions() -> str:
     """The versions of what a run depends on, as one line."""
-    found = [f"python {platform.python_version()}"]
-    for package in ("wgfode", "numpy", "scipy", "xarray", "torch", "torchdiffeq", "jax", "diffrax"):
+    from importlib import metadata
+
+    found = [f"python {platform.python_version()}", f"wgfode {__version__}"]
+    for package in ("numpy", "scipy", "xarray", "torch", "torchdiffeq", "jax", "diffrax"):
         try:
             found.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
@@ -97,6 +101,8 @@ def build(
     attributes: dict[str, Any],
 ) -> xr.Dataset:
     """The dataset of parameters (time, m) and of one `diagnose` report a time; `held_out` are (z, weights)."""
+    import xarray as xr  # here: it brings pandas, which takes longer than all the rest of `import wgfode`
+
     flow = rhs.flow
     z, weights = held_out
     x = np.stack([row["x"] for row in rows])

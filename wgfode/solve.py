@@ -44,6 +44,9 @@ READ_ON_THE_WAY = 1024
 evaluation points it is a quarter of these, but not with an interaction, whose cost grows with the square."""
 READ_AT_LEAST = 64
 """The fewest: the standard error of a mean is not known from a few points."""
+NONE_INSTALLED = (
+    "No integrator is installed here: pip install 'wgfode[torch]' brings torchdiffeq, pip install 'wgfode[jax]' diffrax"
+)
 MANY_REJECTIONS = 0.3
 """Rejected steps as a share of accepted ones above which a run warns: a rough right-hand side."""
 
@@ -126,8 +129,8 @@ def framework(settings: Settings) -> tuple[Any, Any]:
         return adapter, precision(settings.framework, settings.dtype)
     except MissingDependencyError as error:
         there = [name for name in installed() if name != settings.integrator]
-        hint = f". Installed here: integrator={' or '.join(map(repr, there))}" if there else ""
-        raise MissingDependencyError(f"integrator={settings.integrator!r}: {error}{hint}") from error
+        others = f"Installed here: integrator={' or '.join(map(repr, there))}" if there else NONE_INSTALLED
+        raise MissingDependencyError(f"integrator={settings.integrator!r}: {error}. {others}") from error
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith(place):
             raise

@@ -48,7 +48,7 @@ def check(path: str | Path, name: str = "path") -> Path:
         raise InputError(f"{name}={str(path)!r} cannot be written: no directory {str(place.parent)!r}")
     if place.suffix == ".zarr":
         if importlib.util.find_spec("zarr") is None:
-            raise MissingDependencyError(f"{name}={str(path)!r} needs zarr: pip install 'wgfode[all]'")
+            raise MissingDependencyError(f"{name}={str(path)!r} needs zarr: pip install 'wgfode[io]' brings it")
         if place.exists() and not any((place / mark).exists() for mark in (".zgroup", "zarr.json")):
             raise InputError(f"{name}={str(path)!r} is there already, and is no zarr store")
     elif place.is_dir():

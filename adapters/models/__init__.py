@@ -56,10 +56,9 @@ def _made(library: str, name: str) -> Any:
     try:
         importlib.import_module(library)
     except ModuleNotFoundError as error:
-        extra = {"torch": "torch", "equinox": "jax"}.get(library, "flows")
-        raise MissingDependencyError(
-            f"from_{library} needs {error.name}: pip install 'wgfode[{extra}]' brings it"
-        ) from error
+        # the libraries of flows by their own names: the extra that has both would bring the other framework too
+        package = {"torch": "wgfode[torch]", "equinox": "wgfode[jax]"}.get(library, library)
+        raise MissingDependencyError(f"from_{library} needs {error.name}: pip install '{package}' brings it") from error
     return getattr(importlib.import_module(f".{library}", __name__), name)
 
 

@@ -216,6 +216,9 @@ def test_show_and_plot_read_a_dataset(tmp_path: Path) -> None:
     drawn = wgfode("plot", file, tmp_path / "plots")
     assert drawn.exit_code == 0, drawn.output
     assert "energy.png" in os.listdir(tmp_path / "plots")
+    filmed = wgfode("plot", file, "--film", tmp_path / "run.gif")
+    assert (filmed.exit_code, (tmp_path / "run.gif").exists()) == (0, True)
+    assert "plot needs DIR" in wgfode("plot", file).stderr
     for command in (("show", tmp_path / "none.nc"), ("plot", tmp_path / "none.nc", tmp_path)):
         failed = wgfode(*command)
         assert failed.exit_code == 2

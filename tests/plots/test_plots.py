@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from PIL import Image
 
 import wgfode as wgf
 from wgfode import plots
 from wgfode.dataset import SCHEMA
-from wgfode.plots.style import exact_of
+from wgfode.plots.curves import curve
+from wgfode.plots.frames import frames
+from wgfode.plots.style import BASE, COLOURS, EXACT, RUN, exact_of
 
 COMMON = {"energy", "errors", "linear_solve", "residual"}
 OWN = {
@@ -132,6 +136,72 @@ def test_a_problem_without_a_name_is_drawn_without_what_is_exact() -> None:
 
 def test_a_notebook_shows_a_picture() -> None:
     assert plots.energy(made_up("double-well-1d"))._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("picture", ["errors", "residual", "energy"])
+def test_axes_carry_labels_inside_their_range_and_no_unit_of_1(picture: str) -> None:
+    figure = getattr(plots, picture)(made_up("ornstein-uhlenbeck-2d", 4))
+    FigureCanvasAgg(figure).draw()
+    for axis in figure.axes:
+        assert "[1]" not in axis.get_xlabel() + axis.get_ylabel()
+        low, high = axis.get_ylim()
+        assert sum(low <= tick.get_loc() <= high and bool(tick.label1.get_text()) for tick in axis.yaxis.majorTicks) > 1
+        assert not any(line.get_clip_on() for line in axis.lines if line.get_marker() not in ("None", "o"))
+
+
+def test_a_curve_passes_its_values_and_has_no_extremum_of_its_own() -> None:
+    axis = Figure().subplots()
+    values = np.array([1.0, 0.1, 0.1, 0.02, np.nan, 3.0, 2.0])
+    curve(axis, np.array([0, 0.1, 1, 2, 3, 4, 5.0]), values, logarithmic=True, marker="o")
+    first, second, points = axis.lines  # a gap parts the curve
+    x, y = first.get_data()
+    assert (np.diff(y) <= 1e-15).all()
+    np.testing.assert_allclose([y[np.isclose(x, t)][0] for t in (0, 0.1, 1, 2)], values[:4])
+    assert second.get_xdata().min() == 4
+    assert points.get_linestyle() == "None"
+
+
+def test_a_direct_solver_has_no_picture_of_iterations() -> None:
+    dataset = made_up("double-well-1d")
+    assert "linear_solve" in plots.pictures(dataset)
+    assert "linear_solve" not in plots.pictures(dataset.assign(linear_steps=0 * dataset["linear_steps"]))
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, as the WCAG defines it."""
+    channels = np.array(to_rgb(colour))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("colour", [*COLOURS, RUN, EXACT, BASE])
+def test_colours_stand_out_from_white_and_from_dark_pages(colour: str) -> None:
+    for page in ("white", "#0d1117"):
+        light, dark = sorted((luminance(colour), luminance(page)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3, page
+
+
+@pytest.mark.parametrize("name", ["double-well-1d", "aggregation-ring", "fokker-planck-10d"])
+def test_a_film_has_a_frame_for_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("wgfode.plots.frames.FRAMES", 4)
+    file = plots.film(made_up(name, 3), tmp_path / "run.gif")
+    with Image.open(file) as shown:
+        assert shown.n_frames == len(frames(np.array(wgf.problems.get(name).times[:3])))
+        first = np.asarray(shown.convert("RGB"), dtype=float)
+        shown.seek(shown.n_frames - 1)
+        assert np.abs(np.asarray(shown.convert("RGB"), dtype=float) - first).mean() > 0.1
+
+
+def test_a_film_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = made_up("double-well-1d")
+    with pytest.raises(wgf.InputError, match=r"must end in .gif or .mp4"):
+        plots.film(dataset, tmp_path / "run.avi")
+    with pytest.raises(wgf.InputError, match="needs the variable 'log_density'"):
+        plots.film(dataset.drop_vars("log_density"), tmp_path / "run.gif")
+    monkeypatch.setattr("matplotlib.animation.FFMpegWriter.isAvailable", lambda: False)
+    with pytest.raises(wgf.MissingDependencyError, match="needs the program ffmpeg"):
+        plots.film(dataset, tmp_path / "run.mp4")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

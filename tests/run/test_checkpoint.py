@@ -249,7 +249,7 @@ def test_another_run_is_refused_by_name(written: Path, name: str) -> None:
 
 
 def test_another_release_is_refused(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.metadata.version", lambda _: "99.0")
+    monkeypatch.setattr("wgfode.run.fingerprint.__version__", "99.0")
     with pytest.raises(CheckpointError, match="its wgfode is"):
         solve(written, resume=True)
 

@@ -182,6 +182,7 @@ except wgf.MissingDependencyError as error:
     [
         (("wgfode.adapters",), "torchdiffeq", "needs wgfode.adapters"),
         (("torchdiffeq", "jax"), "torchdiffeq", "pip install 'wgfode[torch]'"),
+        (("torch", "jax"), "diffrax", "No integrator is installed here: pip install 'wgfode[torch]'"),
     ],
 )
 def test_what_is_missing_is_named_when_it_is_needed(names: tuple[str, ...], integrator: str, words: str) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import wgfode as wgf
 from wgfode.cli import app as cli
+from wgfode.cli.validate import default_integrators
 from wgfode.validation import cases, report
 from wgfode.validation.cases import Limit
 
@@ -24,6 +25,13 @@ NAME = "ornstein-uhlenbeck-2d"
 def validate(*arguments: str | Path) -> Any:
     """The command's result, run in this process."""
     return CliRunner().invoke(cli.app, ["validate", *map(str, arguments)])
+
+
+def test_the_default_compares_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wgfode.cli.validate.installed", lambda: ["torchdiffeq", "scipy"])
+    assert default_integrators() == ["torchdiffeq"]
+    monkeypatch.setattr("wgfode.cli.validate.installed", list)
+    assert default_integrators() == ["diffrax", "torchdiffeq"]
 
 
 def test_end_to_end(tmp_path: Path) -> None:

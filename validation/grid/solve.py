@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+import scipy
 import xarray as xr
 from numpy.typing import NDArray
 
 from ...energies import Energy
 from ...errors import positive
+from ...version import __version__
 from .aggregation import Upwind
 from .inputs import check_peclet, check_walls, initial_averages, peclet
 from .mesh import Mesh, make_mesh, output_times
@@ -152,7 +153,7 @@ def _dataset(scheme_at: Callable[[float], Scheme], times: Array, densities: list
         "steps": len(record.times) - 1,
         "rejected_steps": record.rejected,
         "rhs_evaluations": record.evaluations,
-        "versions": ", ".join(f"{name} {_version(name)}" for name in ("wgfode", "numpy", "scipy")),
+        "versions": f"wgfode {__version__}, numpy {np.__version__}, scipy {scipy.__version__}",
         "Conventions": "CF-1.10",
     }
     return xr.Dataset(variables, coords=coords, attrs=known)
@@ -160,10 +161,3 @@ def _dataset(scheme_at: Callable[[float], Scheme], times: Array, densities: list
 
 def _attrs(long_name: str, units: str) -> dict[str, str]:
     return {"long_name": long_name, "units": units}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import scipy
 from array_api_compat import is_jax_array, is_torch_array
 
 Array = Any
@@ -23,6 +24,4 @@ def log_ndtr(x: Array) -> Array:
         below = torch.log(torch.special.erfcx(tail) / 2) - tail**2
         above = torch.log1p(-torch.special.erfc(torch.clamp(x, min=-1.0) * 0.5**0.5) / 2)
         return torch.where(x < -1, below, above)
-    from scipy import special
-
-    return special.log_ndtr(x)
+    return scipy.special.log_ndtr(x)

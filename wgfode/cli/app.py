@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
 from .. import problems
 from ..errors import InputError
+from ..version import __version__
 from .common import exit_status, say
 from .new import new
 from .run import run
@@ -32,7 +32,7 @@ def main() -> None:
 def print_version(wanted: bool) -> None:
     """The version, where it is wanted, and no more."""
     if wanted:
-        typer.echo(f"wgfode {metadata.version('wgfode')}")
+        typer.echo(f"wgfode {__version__}")
         raise typer.Exit
 
 

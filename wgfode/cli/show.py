@@ -24,12 +24,22 @@ def show(file: File) -> None:
         typer.echo(table(dataset, exact_of(dataset)))
 
 
-def plot(file: File, directory: Annotated[Path, typer.Argument(metavar="DIR", help="Draw the pictures here.")]) -> None:
-    """Draw the pictures of a dataset."""
+def plot(
+    file: File,
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Draw the pictures here.")] = None,
+    film: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the run as a film: .gif or .mp4.")] = None,
+) -> None:
+    """Draw the pictures of a dataset, its film, or both."""
     with exit_status():
-        from ..plots import draw
+        if directory is None and film is None:
+            raise InputError("plot needs DIR, for pictures, or --film FILE")
+        from .. import plots
 
-        say(f"{len(draw(read_run(file), directory))} pictures drawn in {directory}")
+        dataset = read_run(file)
+        if directory is not None:
+            say(f"{len(plots.draw(dataset, directory))} pictures drawn in {directory}")
+        if film is not None:
+            say(f"film written to {plots.film(dataset, film)}")
 
 
 def read_run(file: Path) -> xr.Dataset:

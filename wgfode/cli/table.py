@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..validation.compare import compare
-
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -23,6 +21,8 @@ def table(dataset: xr.Dataset, exact: Any = None) -> str:
     if "energy" in dataset:
         columns["energy"] = dataset["energy"].values
     if exact is not None:
+        from ..validation.compare import compare
+
         errors = compare(dataset, exact)
         heads = {"map_error": "map err", "mean_error": "mean err", "covariance_error": "cov err", "kl": "KL"}
         columns |= {head: errors[name].values for name, head in heads.items() if name in errors}

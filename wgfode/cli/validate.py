@@ -9,6 +9,7 @@ import typer
 
 from .. import storage
 from ..errors import choice
+from ..run.settings import installed
 from .common import FAILED, check_directory, exit_status, say
 
 
@@ -27,7 +28,7 @@ def validate(
         bool, typer.Option("--quick", help="Fewer points, coarser grids, and by default the cheap problems only.")
     ] = False,
     integrator: Annotated[
-        list[str] | None, typer.Option(help="Who steps in time; may be given twice. [default: both]")
+        list[str] | None, typer.Option(help="Who steps in time; may be given twice. [default: all that are installed]")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report here: .nc or .zarr.")] = None,
     plots: Annotated[
@@ -39,7 +40,7 @@ def validate(
         from ..validation import cases, report
 
         chosen = cases.chosen(names or default_cases(all_, quick))
-        integrators = [choice("integrator", name, report.INTEGRATORS) for name in integrator or report.INTEGRATORS]
+        integrators = [choice("integrator", name, report.INTEGRATORS) for name in integrator or default_integrators()]
         if out is not None:
             storage.check(out, "--out")
         if plots is not None:
@@ -67,6 +68,13 @@ def validate(
             raise KeyboardInterrupt
         if missed:
             raise typer.Exit(FAILED)
+
+
+def default_integrators() -> list[str]:
+    """Of the two that are compared, those that are installed; both where none is: the run then says what is missing."""
+    from ..validation.report import INTEGRATORS
+
+    return [name for name in INTEGRATORS if name in installed()] or list(INTEGRATORS)
 
 
 def default_cases(all_: bool, quick: bool) -> list[str]:

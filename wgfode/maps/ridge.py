@@ -7,9 +7,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from array_api_compat import array_namespace
-from scipy import special
-from scipy.stats import qmc
 
 from ..arrays import like
 from ..backend.protocol import Backend
@@ -201,7 +200,7 @@ def standard_points(dim: int, features: int) -> tuple[np.ndarray, np.ndarray]:
     bits = (max(4096, 4 * features) - 1).bit_length()
     rng = np.random.default_rng(0)
     weights = np.full(2**bits, 2.0**-bits)
-    if dim > qmc.Sobol.MAXDIM:
+    if dim > scipy.stats.qmc.Sobol.MAXDIM:
         return rng.standard_normal((2**bits, dim)), weights
-    u = qmc.Sobol(dim, scramble=True, bits=52, rng=rng).random_base2(bits)
-    return special.ndtri(u + 2.0**-53), weights
+    u = scipy.stats.qmc.Sobol(dim, scramble=True, bits=52, rng=rng).random_base2(bits)
+    return scipy.special.ndtri(u + 2.0**-53), weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.interpolate import CubicSpline, KroghInterpolator
+import scipy
 
 SHAPE = 4
 """Knots that shape the path in an interval: degree 7, beyond the order of the integrators."""
@@ -24,7 +24,7 @@ class Interpolant:
 
     def __init__(self, times: np.ndarray, thetas: np.ndarray, derivatives: np.ndarray):
         self.times, self.thetas, self.derivatives = times, thetas, derivatives
-        self._interval: tuple[int, KroghInterpolator] | None = None
+        self._interval: tuple[int, scipy.interpolate.KroghInterpolator] | None = None
 
     def __call__(self, t: float) -> tuple[np.ndarray, np.ndarray]:
         """(θ, θ̇) at t, each (m,)."""
@@ -36,7 +36,7 @@ class Interpolant:
             near = nearest(self.times, i)
             nodes = np.repeat((self.times[near] - self.times[i]) / scale, 2)
             values = np.stack([self.thetas[near], scale * self.derivatives[near]], axis=1)
-            self._interval = i, KroghInterpolator(nodes, values.reshape(len(nodes), -1))
+            self._interval = i, scipy.interpolate.KroghInterpolator(nodes, values.reshape(len(nodes), -1))
         i, interpolant = self._interval
         scale = self.times[i + 1] - self.times[i]
         value, slope = interpolant.derivatives((t - self.times[i]) / scale, der=2)
@@ -73,7 +73,7 @@ def integrate(
 
     def antiderivative(kept: np.ndarray) -> Callable[[float], np.ndarray]:
         nodes = times[kept]
-        return CubicSpline(nodes, weight(nodes)[:, None] * values[kept]).antiderivative()
+        return scipy.interpolate.CubicSpline(nodes, weight(nodes)[:, None] * values[kept]).antiderivative()
 
     for level in range(levels + 1):
         last = len(times) - 1

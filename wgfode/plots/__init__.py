@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from ..errors import InputError
 from ..storage import replace_file
 from .clouds import plane, projections, samples
+from .frames import film
 from .profiles import density, profile, radial
 from .series import energy, errors, linear_solve, residual, variances
 from .style import exact_of
@@ -36,12 +37,14 @@ OF_PROBLEM: dict[str, tuple[Picture, ...]] = {
     "moving-trap-100d": (projections,),
     "manufactured-10d": (projections,),
 }
-"""What a problem has beside energy, residual, linear_solve and errors."""
+"""What a problem has beside energy, residual, errors and, of an iterative solver, linear_solve."""
 
 
 def pictures(dataset: xr.Dataset) -> dict[str, Picture]:
     """The pictures that belong to `dataset`, by name: those of its problem, else those of its dimension."""
-    found: list[Picture] = [residual, linear_solve]
+    found: list[Picture] = [residual]
+    if "linear_steps" in dataset and dataset["linear_steps"].any():  # a direct solver has none to show
+        found.append(linear_solve)
     if "energy" in dataset:
         found.insert(0, energy)
     if exact_of(dataset) is not None:
@@ -77,6 +80,7 @@ __all__ = [
     "draw",
     "energy",
     "errors",
+    "film",
     "linear_solve",
     "pictures",
     "plane",

@@ -50,7 +50,7 @@ def samples(dataset: xr.Dataset) -> Figure:
         _shape(axis, exact, time_of(dataset, i), (0, 1))
         axis.set_title(f"t = {time_of(dataset, i):.4g}")
     _square(dataset["x"].values[times], axes)
-    name_outer(axes, 3, "component 0 [1]", "component 1 [1]")
+    name_outer(axes, 3, "component 0", "component 1")
     legend_below(figure, axes[-1])
     figure.suptitle(title(dataset, "samples"))
     return figure
@@ -61,13 +61,13 @@ def projections(dataset: xr.Dataset, planes: Sequence[tuple[int, int]] = ((0, 1)
     need(dataset, "projections", "x")
     _check_planes(dataset, "projections", *planes)
     last = dataset.sizes["time"] - 1
-    figure, axes = panels(len(planes), 3, 3.3, 3.3)
+    figure, axes = panels(len(planes), 3)
     for axis, plane in zip(axes, planes, strict=True):
         x = dataset["x"].values[last][:, plane]
         _scatter(axis, x)
         _shape(axis, exact_of(dataset), time_of(dataset, last), plane)
         _square(x[None], [axis])
-        name_outer([axis], 1, f"component {plane[0]} [1]", f"component {plane[1]} [1]")
+        name_outer([axis], 1, f"component {plane[0]}", f"component {plane[1]}")
         axis.set_title(f"plane {plane[0]}–{plane[1]}")
     legend_below(figure, axes[0])
     figure.suptitle(title(dataset, f"projections at t = {time_of(dataset, last):.4g}"))
@@ -91,7 +91,7 @@ def plane(dataset: xr.Dataset, first: int = 5, second: int = 15) -> Figure:
         if hasattr(exact, "marginals"):
             _contours(axis, exact, time_of(dataset, i), (first, second))
         axis.set_title(f"t = {time_of(dataset, i):.4g}")
-    name_outer(axes, 3, f"component {first} [1]", f"component {second} [1]")
+    name_outer(axes, 3, f"component {first}", f"component {second}")
     legend_below(figure, axes[-1])
     figure.suptitle(title(dataset, f"plane {first}–{second}"))
     return figure
@@ -106,7 +106,7 @@ def _check_planes(dataset: xr.Dataset, picture: str, *planes: tuple[int, int]) -
 
 def _scatter(axis: Axes, x: np.ndarray) -> None:
     x = x[:LARGEST]
-    axis.scatter(x[:, 0], x[:, 1], s=3, color=RUN, alpha=0.35, linewidths=0, rasterized=True, label="run")
+    axis.scatter(x[:, 0], x[:, 1], s=4, color=RUN, alpha=0.5, linewidths=0, rasterized=True, label="run")
 
 
 def _shape(axis: Axes, exact: Any, t: float, plane: tuple[int, int]) -> None:

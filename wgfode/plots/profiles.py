@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from ..errors import InputError
 from .style import (
+    BASE,
     EXACT_LINE,
     RUN,
     chosen_times,
@@ -30,7 +31,7 @@ def density(dataset: xr.Dataset) -> Figure:
     if dataset.sizes["component"] != 1:
         raise InputError(f"the picture 'density' needs 1 component, got {dataset.sizes['component']}")
     times = chosen_times(dataset)
-    figure, axes = panels(len(times), 3, 3.2, 2.4, sharex=True)
+    figure, axes = panels(len(times), 3, height=1.9, sharex=True)
     exact = exact_of(dataset)
     x = dataset["x"].values[times, :, 0]
     margin = 0.05 * np.ptp(x)
@@ -49,7 +50,7 @@ def density(dataset: xr.Dataset) -> Figure:
             axis.plot(grid, exact.density(time_of(dataset, i), grid[:, None]), label="exact", **EXACT_LINE)
         axis.set_title(f"t = {time_of(dataset, i):.4g}")
         axis.set_ylim(bottom=0)
-    name_outer(axes, 3, "x [1]", "density [1]")
+    name_outer(axes, 3, "x", "density")
     legend_below(figure, axes[-1])
     figure.suptitle(title(dataset, "density"))
     return figure
@@ -65,20 +66,20 @@ def profile(dataset: xr.Dataset) -> Figure:
     if not hasattr(exact, "radius"):
         raise InputError("the picture 'profile' needs a problem whose exact solution has a front")
     times = chosen_times(dataset)
-    figure, axes = panels(len(times), 3, 3.2, 2.6, sharex=True)
+    figure, axes = panels(len(times), 3, height=2.0, sharex=True)
     for axis, i in zip(axes, times, strict=True):
         t = time_of(dataset, i)
         centre, front = exact.mean(t), exact.radius(t)
         distance = np.linalg.norm(dataset["x"].values[i] - centre, axis=1)
-        axis.plot(distance, np.exp(dataset["log_density"].values[i]), ".", color=RUN, markersize=3, label="run")
+        axis.plot(distance, np.exp(dataset["log_density"].values[i]), ".", color=RUN, markersize=4, label="run")
         grid = np.linspace(0, 1.15 * exact.radius(time_of(dataset, times[-1])), 300)
         ray = np.tile(centre, (len(grid), 1))
         ray[:, 0] += grid
         axis.plot(grid, exact.density(t, ray), label="exact", **EXACT_LINE)
-        axis.axvline(front, color="black", linewidth=1, linestyle=":", label="exact front")
+        axis.axvline(front, color=BASE, linewidth=1, linestyle=":", label="exact front")
         axis.set_title(f"t = {t:.4g}")
-        axis.set_ylim(bottom=0)
-    name_outer(axes, 3, "distance from the centre [1]", "density [1]")
+        axis.set_ylim(bottom=-0.04 * axis.get_ylim()[1])  # whole points where the density vanishes
+    name_outer(axes, 3, "distance from the centre", "density")
     legend_below(figure, axes[-1])
     figure.suptitle(title(dataset, "density against radius"))
     return figure
@@ -94,7 +95,7 @@ def radial(dataset: xr.Dataset) -> Figure:
     if not hasattr(exact, "radial_cdf"):
         raise InputError("the picture 'radial' needs a problem whose exact radial law is known")
     times = chosen_times(dataset)
-    figure, axes = panels(len(times), 3, 3.2, 2.4, sharex=True, sharey=True)
+    figure, axes = panels(len(times), 3, height=1.9, sharex=True, sharey=True)
     weights = dataset["weight"].values
     for axis, i in zip(axes, times, strict=True):
         t = time_of(dataset, i)
@@ -105,10 +106,10 @@ def radial(dataset: xr.Dataset) -> Figure:
         axis.step(edges, mass, color=RUN, linewidth=3, alpha=0.6, where="post", label="run")
         grid = np.linspace(0, FAR, 800)
         axis.plot(grid, exact.radial_cdf(t, grid), label="exact", **EXACT_LINE)
-        axis.axvline(1 / np.sqrt(3), color="black", linewidth=1, linestyle=":", label="limit: 1/√3")
+        axis.axvline(1 / np.sqrt(3), color=BASE, linewidth=1, linestyle=":", label="limit: 1/√3")
         axis.set_title(f"t = {t:.4g}")
         axis.set_xlim(0, FAR)
-    name_outer(axes, 3, "distance r from the centre [1]", "mass within r [1]")
+    name_outer(axes, 3, "distance r from the centre", "mass within r")
     legend_below(figure, axes[-1])
     figure.suptitle(title(dataset, "radial distribution"))
     return figure

@@ -8,12 +8,27 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from ..storage import replace_file
 from ..validation.report import Outcome
-from .style import COLOURS, EXACT_LINE, LARGEST, MARKERS, RUN, Drawing, legend_below, name_outer, panels, positive_only
+from .style import (
+    BASE,
+    COLOURS,
+    DPI,
+    EXACT_LINE,
+    LARGEST,
+    MARKERS,
+    RUN,
+    Drawing,
+    legend_below,
+    name_outer,
+    panels,
+    positive_only,
+)
 
 ERRORS = ("map_error", "kl", "l1")
 """Figures that are drawn over time."""
@@ -48,7 +63,7 @@ def density(outcome: Outcome) -> Figure:
     times = [common[int(i)] for i in np.unique(np.linspace(0, len(common) - 1, min(MOST, len(common))).round())]
     shots = [(t, run.sel(time=t), grid.sel(time=t, method="nearest")) for t in times]
     if run.sizes["component"] == 1:
-        figure, axes = panels(len(times), 2, 3.6, 2.6, sharex=True)
+        figure, axes = panels(len(times), 2, 3.0, 2.0, sharex=True)
         for axis, (t, own, on_grid) in zip(axes, shots, strict=True):
             axis.plot(
                 own["x"].values[:LARGEST, 0], np.exp(own["log_density"].values[:LARGEST]), "o",
@@ -56,33 +71,38 @@ def density(outcome: Outcome) -> Figure:
             )  # fmt: skip
             axis.plot(grid["x"], on_grid["density"], label="grid", **EXACT_LINE)
             axis.set_title(f"t = {t:.4g}")
-        name_outer(axes, 2, "x [1]", "density [1]")
+        name_outer(axes, 2, "x", "density")
         legend_below(figure, axes[0])
     else:
-        figure = Drawing(figsize=(2.7 * len(times) + 0.6, 5.8), dpi=130, layout="constrained")
+        figure = Drawing(figsize=(2.3 * len(times) + 0.6, 6.4), dpi=DPI, layout="constrained")
         grids = figure.subplots(2, len(times), squeeze=False, sharex=True, sharey=True)
         for column, (t, own, on_grid) in enumerate(shots):
             _cells(grids[0, column], on_grid)
             _points(grids[1, column], own)
             grids[0, column].set_title(f"t = {t:.4g}")
-            grids[1, column].set_xlabel("component 0 [1]")
+            grids[1, column].set_xlabel("component 0")
         _window(grids[0, 0], [own for _, own, _ in shots])
         for row, label in enumerate(("grid", "pushed points")):
-            grids[row, 0].set_ylabel(f"{label}: component 1 [1]")
+            grids[row, 0].set_ylabel(f"{label}: component 1")
     figure.suptitle(f"{outcome.case}: density on the grid and pushed points ({outcome.integrator})")
     return figure
 
 
 def _cells(axis: Axes, grid: xr.Dataset) -> None:
-    axis.pcolormesh(grid["x"], grid["y"], grid["density"].values.T, cmap="Oranges", vmin=0, rasterized=True)
-    axis.set_aspect("equal")
+    values = grid["density"].values.T
+    _bar(axis, axis.pcolormesh(grid["x"], grid["y"], values, cmap="Oranges", vmin=0, rasterized=True))
 
 
 def _points(axis: Axes, run: xr.Dataset) -> None:
     """Points coloured by their own density, on the same scale as the cells above."""
     x = run["x"].values[:LARGEST]
     shade = np.exp(run["log_density"].values[:LARGEST])
-    axis.scatter(x[:, 0], x[:, 1], c=shade, s=3, cmap="Blues", vmin=-0.4 * shade.max(), linewidths=0, rasterized=True)
+    blues = ListedColormap(colormaps["Blues"](np.linspace(0.3, 1, 256)))  # a point of density 0 is seen, too
+    _bar(axis, axis.scatter(*x.T, c=shade, s=3, cmap=blues, vmin=0, linewidths=0, rasterized=True))
+
+
+def _bar(axis: Axes, shown: Any) -> None:
+    axis.figure.colorbar(shown, ax=axis, location="bottom", shrink=0.9, aspect=24, label="density")
     axis.set_aspect("equal")
 
 
@@ -98,7 +118,7 @@ def _window(axis: Axes, shots: Sequence[xr.Dataset]) -> None:
 def errors(outcomes: Sequence[Outcome]) -> Figure:
     """Errors of a case's runs over time, each with its sampling floor, and the grid's own error."""
     names = [name for name in ERRORS if any(name in found for o in outcomes for found in o.figures.values())]
-    figure, axes = panels(len(names), 3, 4.0, 3.0)
+    figure, axes = panels(len(names), 3, 3.0, 2.5)
     for axis, name in zip(axes, names, strict=True):
         colours = iter(COLOURS)
         for i, outcome in enumerate(outcomes):
@@ -116,11 +136,11 @@ def errors(outcomes: Sequence[Outcome]) -> Figure:
         own = next((o.figures["grid"] for o in outcomes if f"{name}_reference" in o.figures.get("grid", ())), None)
         if own is not None:
             own = own.isel(time=own["time"].values > 0)
-            axis.plot(own["time"], own[f"{name}_reference"], "--", color="black", label="the grid's own error")
+            axis.plot(own["time"], own[f"{name}_reference"], "--", color=BASE, label="the grid's own error")
         axis.plot([], [], ":", color="grey", label="sampling floor")
         axis.set_yscale("log")
-        axis.set_ylabel(f"{_long_name(outcomes, name)} [1]")
-        axis.set_xlabel("flow time [1]")
+        axis.set_ylabel(f"{_long_name(outcomes, name)}")
+        axis.set_xlabel("flow time")
         axis.grid(alpha=0.25)
     if axes:
         legend_below(figure, axes[-1], entries=3)
@@ -134,7 +154,7 @@ def _long_name(outcomes: Sequence[Outcome], name: str) -> str:
 
 def refinement(outcomes: Sequence[Outcome]) -> Figure:
     """The grid's L1 error against exact cell averages on finer and finer grids, beside second order."""
-    figure, (axis,) = panels(1, 1, 5.4, 3.6)
+    figure, (axis,) = panels(1, 1, 5.0, 3.2)
     for outcome, colour, marker in zip(outcomes, COLOURS, MARKERS, strict=False):
         cells = np.array([row.cells for row in outcome.refinement])
         axis.loglog(cells, [row.error for row in outcome.refinement], color=colour, marker=marker, label=outcome.case)
@@ -144,8 +164,8 @@ def refinement(outcomes: Sequence[Outcome]) -> Figure:
     ticks = sorted({row.cells for outcome in outcomes for row in outcome.refinement})
     axis.set_xticks(ticks, [str(n) for n in ticks])
     axis.minorticks_off()
-    axis.set_xlabel("cells along an axis [1]")
-    axis.set_ylabel("L1 error of the grid [1]")
+    axis.set_xlabel("cells along an axis")
+    axis.set_ylabel("L1 error of the grid")
     axis.grid(alpha=0.25)
     axis.legend(frameon=False)
     figure.suptitle("The grid solver under refinement")

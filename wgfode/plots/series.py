@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..errors import InputError
 from ..validation.compare import compare
+from .curves import curve, logarithmic
 from .style import (
     COLOURS,
     EXACT_LINE,
@@ -35,18 +36,20 @@ SHOWN = ("map_error", "mean_error", "covariance_error", "kl")
 def energy(dataset: xr.Dataset) -> Figure:
     """The energy over time beside the exact one, and its terms."""
     need(dataset, "energy", "energy", "energy_term")
-    figure, (total, parts) = panels(2, 2, 4.2, 3.0)
+    figure, (total, parts) = panels(2, 2, 3.5, 2.6)
     known = _exact_energy(dataset)
     if known is not None:
         total.plot(*known, label="exact", **EXACT_LINE)
-    # with an exact curve the run is points: straight lines between few times would look like an error
-    line = "-" if known is None else "none"
-    total.plot(dataset["time"], dataset["energy"], "o", color=RUN, linestyle=line, label="run")
+    times = dataset["time"].values
+    if known is None:
+        curve(total, times, dataset["energy"].values, color=RUN, marker="o", label="run")
+    else:  # points alone: a line between few times would be taken for the run's own, and its error
+        total.plot(times, dataset["energy"], "o", color=RUN, label="run")
     total.set_ylabel(label(dataset["energy"]))
     total.legend(frameon=False)
     for i, name in enumerate(dataset["term"].values.tolist()):
-        parts.plot(dataset["time"], dataset["energy_term"][:, i], color=COLOURS[i], marker=MARKERS[i], label=name)
-    parts.set_ylabel("terms of the energy [1]")
+        curve(parts, times, dataset["energy_term"].values[:, i], color=COLOURS[i], marker=MARKERS[i], label=name)
+    parts.set_ylabel("terms of the energy")
     parts.legend(frameon=False)
     _over_time(dataset, total, parts)
     figure.suptitle(title(dataset, "energy"))
@@ -65,7 +68,7 @@ def errors(dataset: xr.Dataset) -> Figure:
     known = compare(dataset, exact)
     found = known[[name for name in SHOWN if name in known]]
     found = found.where(found["time"] > 0)  # at 0 both maps are the identity: rounding would set the scale
-    figure, axes = panels(len(found), 3, 4.2, 3.0)
+    figure, axes = panels(len(found), 3, 3.5, 2.6)
     for i, (axis, variable) in enumerate(zip(axes, found.values(), strict=True)):
         _logarithmic(axis, found, {str(variable.name): ""}, first=i)
         axis.set_ylabel(label(variable))
@@ -77,14 +80,14 @@ def errors(dataset: xr.Dataset) -> Figure:
 def residual(dataset: xr.Dataset) -> Figure:
     """The squared velocity defect over time, held-out and in-sample, with the flow's squared speed."""
     need(dataset, "residual", "residual", "residual_in_sample", "dissipation")
-    figure, (axis,) = panels(1, 1, 5.4, 3.0)
+    figure, (axis,) = panels(1, 1, 5.0, 2.9)
     names = {
         "residual": "defect, held-out points",
         "residual_in_sample": "defect, driving points",
         "dissipation": "speed of the flow, for scale",
     }
     _logarithmic(axis, dataset, names)
-    axis.set_ylabel("mean square velocity [1]")
+    axis.set_ylabel("mean square velocity")
     axis.legend(frameon=False)
     _over_time(dataset, axis)
     figure.suptitle(title(dataset, "velocity defect E|Jξ − g|²"))
@@ -94,11 +97,11 @@ def residual(dataset: xr.Dataset) -> Figure:
 def linear_solve(dataset: xr.Dataset) -> Figure:
     """The true relative residual of the linear solve for the parameters' velocity, and its iterations."""
     need(dataset, "linear_solve", "linear_residual", "linear_steps")
-    figure, (above, below) = panels(2, 2, 4.2, 2.8)
+    figure, (above, below) = panels(2, 2, 3.5, 2.6)
     _logarithmic(above, dataset, {"linear_residual": ""})
-    above.set_ylabel("true relative residual [1]")
-    below.plot(dataset["time"], dataset["linear_steps"], "s-", color=COLOURS[1])
-    below.set_ylabel("iterations (0: direct) [1]")
+    above.set_ylabel("true relative residual")
+    below.plot(dataset["time"], dataset["linear_steps"], "s-", color=COLOURS[1], clip_on=False)
+    below.set_ylabel("iterations")
     below.yaxis.set_major_locator(MaxNLocator(integer=True))
     below.set_ylim(-0.5, max(1.0, 1.1 * float(dataset["linear_steps"].max())))
     _over_time(dataset, above, below)
@@ -109,12 +112,12 @@ def linear_solve(dataset: xr.Dataset) -> Figure:
 def variances(dataset: xr.Dataset) -> Figure:
     """Every coordinate's variance over time against the exact one, and their ratio on the same points."""
     need(dataset, "variances", "z", "x", "weight", "covariance")
-    figure, (left, right) = panels(2, 2, 4.4, 3.0)
+    figure, (left, right) = panels(2, 2, 3.5, 2.7)
     times = dataset["time"].values
     run = np.diagonal(dataset["covariance"].values, axis1=1, axis2=2)
     left.plot(times, run, "-", color=RUN, linewidth=0.6, alpha=0.5)
     left.plot(times, run[:, 0], "-", color=RUN, linewidth=0.6, label=f"run, {run.shape[1]} coordinates")
-    left.set_ylabel("variance of a coordinate [1]")
+    left.set_ylabel("variance of a coordinate")
     exact = exact_of(dataset)
     if exact is not None:
         fine = _fine_times(dataset)
@@ -146,21 +149,14 @@ def _logarithmic(axis: Axes, source: xr.Dataset, names: Mapping[str, str], first
             "marker": MARKERS[i],
             "linestyle": ("-", "--", ":", "-.")[i],
         }
-        axis.plot(source["time"], values[name], label=names[name], **style)
+        curve(axis, source["time"].values, values[name], logarithmic=True, label=names[name], **style)
     shown = np.concatenate(list(values.values()))
     shown = shown[np.isfinite(shown)]
     if shown.size:
-        axis.set_yscale("log")
-        axis.set_ylim(_decades(shown.min(), shown.max()))
+        logarithmic(axis, float(shown.min()), float(shown.max()))
     else:
         axis.text(0.5, 0.5, "no finite value above 0", ha="center", transform=axis.transAxes)
         axis.set_yticks([])
-
-
-def _decades(low: float, high: float) -> tuple[float, float]:
-    """Whole powers of ten around [low, high], so that the axis has labels that can be read."""
-    bottom, top = np.floor(np.log10(0.8 * low)), np.ceil(np.log10(1.2 * high))
-    return float(10.0**bottom), float(10.0**top)
 
 
 def _over_time(dataset: xr.Dataset, *axes: Axes) -> None:

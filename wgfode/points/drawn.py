@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
-from scipy.stats import qmc
+import scipy
 
 from ..errors import InputError, positive, positive_int, settle, whole
 from ..references import Gaussian
@@ -48,7 +47,7 @@ class _Drawn(Points):
         uniforms = np.clip(self.uniforms(reference.dim, stream(self.seed, segment)), EDGE, 1 - EDGE)
         weights = np.full(self.n, 1 / self.n)
         if self.matched and isinstance(reference, Gaussian):
-            return reference.from_normal(self._match(special.ndtri(uniforms))), weights
+            return reference.from_normal(self._match(scipy.special.ndtri(uniforms))), weights
         return reference.from_uniform(uniforms), weights
 
     def _match(self, y: np.ndarray) -> np.ndarray:
@@ -94,8 +93,9 @@ class Sobol(_Drawn):
     """
 
     def uniforms(self, dim: int, rng: np.random.Generator) -> np.ndarray:
-        if dim > qmc.Sobol.MAXDIM:
-            raise InputError(f"Sobol points have at most {qmc.Sobol.MAXDIM} dimensions, got {dim}: use MonteCarlo")
-        sequence = qmc.Sobol(dim, scramble=True, bits=52, rng=rng)
+        sobol = scipy.stats.qmc.Sobol
+        if dim > sobol.MAXDIM:
+            raise InputError(f"Sobol points have at most {sobol.MAXDIM} dimensions, got {dim}: use MonteCarlo")
+        sequence = sobol(dim, scramble=True, bits=52, rng=rng)
         # a power of 2, cut: the same points, and nothing to warn of. Half a cell up, no point is 0 or 1
         return sequence.random_base2((self.n - 1).bit_length())[: self.n] + EDGE

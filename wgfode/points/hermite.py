@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
 
 from ..errors import InputError, positive_int, settle
 from ..references import Gaussian
@@ -41,7 +41,7 @@ class GaussHermite(Points):
                 f"GaussHermite(order={self.order}) in {dim} dimensions makes {count} points, more than "
                 f"{LARGEST}: use a lower order, or Sobol"
             )
-        nodes, weights = special.roots_hermitenorm(self.order)
+        nodes, weights = scipy.special.roots_hermitenorm(self.order)
         grid = np.stack(np.meshgrid(*[nodes] * dim, indexing="ij"), axis=-1).reshape(count, dim)
         product = np.ones(1)
         for _ in range(dim):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import special
+import scipy
 
 from ..errors import InputError, positive, positive_int, settle, whole
 from ..references import Gaussian
@@ -60,7 +60,7 @@ class Lattice(Points):
             return found
         y = REACH * (2 * cube - 1)
         weights = np.exp(-(y**2).sum(1) / 2)
-        inside = np.clip(special.ndtr(y), EDGE, 1 - EDGE)
+        inside = np.clip(scipy.special.ndtr(y), EDGE, 1 - EDGE)
         z = reference.from_normal(y) if isinstance(reference, Gaussian) else reference.from_uniform(inside)
         return z, weights / weights.sum()
 
@@ -72,7 +72,7 @@ def _spaced(reference: Reference, cube: np.ndarray) -> tuple[np.ndarray, np.ndar
     """
     if not reference.has_density:
         return None
-    low, high = reference.from_uniform(special.ndtr(np.array([[-REACH], [REACH]])))[:, 0]
+    low, high = reference.from_uniform(scipy.special.ndtr(np.array([[-REACH], [REACH]])))[:, 0]
     z = low + (high - low) * cube
     try:
         log_density = np.asarray(reference.log_density(z), dtype=float)

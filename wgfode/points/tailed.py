@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
-from scipy.stats import qmc
+import scipy
 
 from ..errors import positive, positive_int, settle, whole
 from ..references import Gaussian
@@ -54,19 +53,21 @@ class Tailed(Points):
         plain = self.n - side - outer
         y = np.concatenate([_normal(plain, dim, rng), _sideways(side, dim, rng), _outwards(outer, dim, rng)])
         weights = 1 / (plain + side * _sideways_ratio(y) + outer * _outwards_ratio(y))
-        z = reference.from_normal(y) if isinstance(reference, Gaussian) else reference.from_uniform(special.ndtr(y))
-        return z, weights / weights.sum()
+        weights = weights / weights.sum()
+        if isinstance(reference, Gaussian):
+            return reference.from_normal(y), weights
+        return reference.from_uniform(scipy.special.ndtr(y)), weights
 
 
 def _normal(n: int, dim: int, rng: np.random.Generator) -> np.ndarray:
     """n normal points (n, d)."""
-    return special.ndtri(np.clip(_uniforms(n, dim, rng), EDGE, 1 - EDGE))
+    return scipy.special.ndtri(np.clip(_uniforms(n, dim, rng), EDGE, 1 - EDGE))
 
 
 def _uniforms(n: int, dim: int, rng: np.random.Generator) -> np.ndarray:
-    if n == 0 or dim > qmc.Sobol.MAXDIM:
+    if n == 0 or dim > scipy.stats.qmc.Sobol.MAXDIM:
         return rng.random((n, dim))
-    return qmc.Sobol(dim, scramble=True, bits=52, rng=rng).random_base2((n - 1).bit_length())[:n]
+    return scipy.stats.qmc.Sobol(dim, scramble=True, bits=52, rng=rng).random_base2((n - 1).bit_length())[:n]
 
 
 def _stratified(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -78,7 +79,7 @@ def _sideways(n: int, dim: int, rng: np.random.Generator) -> np.ndarray:
     """Normal points (n, d), one coordinate of each uniform on ±`REACH`."""
     y, rows = _normal(n, dim, rng), np.arange(n)
     which = np.minimum((_stratified(n, rng) * dim).astype(int), dim - 1)
-    y[rows, which] = REACH * (2 * special.ndtr(y[rows, which]) - 1)
+    y[rows, which] = REACH * (2 * scipy.special.ndtr(y[rows, which]) - 1)
     return y
 
 
@@ -90,13 +91,13 @@ def _sideways_ratio(y: np.ndarray) -> np.ndarray:
 def _outwards(n: int, dim: int, rng: np.random.Generator) -> np.ndarray:
     """Points (n, d) in uniform directions, the normal score of whose length is uniform on (0, `REACH`)."""
     y = _normal(n, dim, rng)
-    lengths = np.sqrt(2 * special.gammainccinv(dim / 2, special.ndtr(-REACH * _stratified(n, rng))))
+    lengths = np.sqrt(2 * scipy.special.gammainccinv(dim / 2, scipy.special.ndtr(-REACH * _stratified(n, rng))))
     return y * (lengths / np.sqrt((y**2).sum(1)))[:, None]
 
 
 def _outwards_ratio(y: np.ndarray) -> np.ndarray:
     """The density of `_outwards` over the normal one, (n,)."""
-    score = -special.ndtri(special.gammaincc(y.shape[1] / 2, (y**2).sum(1) / 2))
+    score = -scipy.special.ndtri(scipy.special.gammaincc(y.shape[1] / 2, (y**2).sum(1) / 2))
     return np.where((score > 0) & (score < REACH), 1 / (REACH * _density(score)), 0.0)
 
 

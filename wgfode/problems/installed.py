@@ -11,10 +11,13 @@ where `problem` is a `Problem`, or a function without arguments that makes one.
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import metadata
+from typing import TYPE_CHECKING
 
 from ..errors import InputError, shown
 from .base import Problem
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 GROUP = str(__package__)
 """The group of entry points, "wgfode.problems"."""
@@ -22,6 +25,8 @@ GROUP = str(__package__)
 
 def entries() -> dict[str, metadata.EntryPoint]:
     """The entry points by name, without importing them."""
+    from importlib import metadata  # here: it brings email and zipfile, and every start would wait for them
+
     return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
 
 

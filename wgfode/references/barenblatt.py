@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import array_api_compat
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from ..errors import InputError, positive, positive_int, real, settle
 from .base import Reference, constant_like, vector
@@ -75,7 +75,7 @@ class Barenblatt(Reference):
     def C(self) -> float:
         """The constant C for mass 1, from 1 = C^(p+d/2) (π/k)^(d/2) Γ(p+1)/Γ(p+1+d/2)."""
         half = self.dim / 2
-        ratio = special.gammaln(self.p + 1 + half) - special.gammaln(self.p + 1)
+        ratio = scipy.special.gammaln(self.p + 1 + half) - scipy.special.gammaln(self.p + 1)
         return math.exp((ratio + half * math.log(self.k / math.pi)) / (self.p + half))
 
     @property
@@ -93,13 +93,13 @@ class Barenblatt(Reference):
         return self.radius**2 / (self.dim + 2 * self.p + 2) * np.eye(self.dim)
 
     def from_uniform(self, u: np.ndarray) -> np.ndarray:
-        y = special.ndtri(self._uniforms(u))
+        y = scipy.special.ndtri(self._uniforms(u))
         square = np.sum(y * y, axis=1, keepdims=True)
         half, b = self.dim / 2, self.p + 1
-        below, above = special.gammainc(half, square / 2), special.gammaincc(half, square / 2)
+        below, above = scipy.special.gammainc(half, square / 2), scipy.special.gammaincc(half, square / 2)
         # whichever tail is small holds the digits
-        inner = special.betaincinv(half, b, below)
-        outer = 1 - np.maximum(special.betaincinv(b, half, above), self._MARGIN)
+        inner = scipy.special.betaincinv(half, b, below)
+        outer = 1 - np.maximum(scipy.special.betaincinv(b, half, above), self._MARGIN)
         fraction = np.where(below < 0.5, inner, outer)
         return self.mean + self.radius * np.sqrt(fraction / np.where(square > 0, square, 1)) * y
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
+import scipy
 
 from ..errors import InputError, positive_int, settle, shown
 from .base import Reference, finite
@@ -76,7 +76,7 @@ class Custom(Reference):
 
     @cached_property
     def _sample(self) -> np.ndarray:
-        uniforms = qmc.Sobol(self.dim, bits=52, rng=np.random.default_rng(0)).random_base2(14)
+        uniforms = scipy.stats.qmc.Sobol(self.dim, bits=52, rng=np.random.default_rng(0)).random_base2(14)
         return self.from_uniform(uniforms)
 
     @property

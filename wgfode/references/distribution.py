@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from array_api_compat import is_jax_array, is_numpy_array, is_torch_array
-from scipy import special
 
 from ..backend import Backend, load, precision
 from ..errors import InputError, shown
@@ -137,7 +137,7 @@ def _transported(distribution: Any, backend: Backend, u: Array) -> Array | None:
         distribution = inner
     try:
         if type(distribution).__name__ == "StandardNormal":  # flowjax's base has no quantiles of its own
-            z = backend.asarray(special.ndtri(backend.to_numpy(u)))
+            z = backend.asarray(scipy.special.ndtri(backend.to_numpy(u)))
         elif (quantiles := getattr(distribution, "icdf", None)) is not None:
             z = quantiles(u)
         else:

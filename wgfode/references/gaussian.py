@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import array_api_compat
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from ..errors import InputError, positive_int, settle
 from .base import Reference, constant_like, finite, vector
@@ -96,7 +96,7 @@ class Gaussian(Reference):
         return self.mean + y @ self._root
 
     def from_uniform(self, u: np.ndarray) -> np.ndarray:
-        return self.from_normal(special.ndtri(self._uniforms(u)))
+        return self.from_normal(scipy.special.ndtri(self._uniforms(u)))
 
     def log_density(self, z: Array) -> Array:
         self._check(z)

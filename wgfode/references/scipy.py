@@ -9,7 +9,7 @@ from typing import Any
 
 import array_api_compat
 import numpy as np
-from scipy import stats
+import scipy
 
 from ..arrays import like
 from ..errors import InputError
@@ -82,7 +82,7 @@ class Product:
 
     @cached_property
     def _law(self) -> Any:
-        return getattr(stats, self.name)(*self.shapes, loc=self.loc, scale=self.scale)
+        return getattr(scipy.stats, self.name)(*self.shapes, loc=self.loc, scale=self.scale)
 
     def from_uniform(self, u: np.ndarray) -> np.ndarray:
         """Points (N, d) of uniforms (N, d)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import array_api_compat
 import numpy as np
-from scipy import special
+import scipy
 
 from ..backend.special import log_ndtr
 from ..errors import InputError, positive, settle
@@ -99,12 +99,12 @@ def _quantile(u: np.ndarray, half: np.ndarray) -> np.ndarray:
     """
 
     def integral(s: np.ndarray) -> np.ndarray:
-        return s * special.ndtr(s) + np.exp(-0.5 * s**2) / math.sqrt(2 * math.pi)
+        return s * scipy.special.ndtr(s) + np.exp(-0.5 * s**2) / math.sqrt(2 * math.pi)
 
     t = -half - 9.0
     for _ in range(STEPS):
         mass = (integral(t + half) - integral(t - half)) / (2 * half)
-        density = (special.ndtr(t + half) - special.ndtr(t - half)) / (2 * half)
+        density = (scipy.special.ndtr(t + half) - scipy.special.ndtr(t - half)) / (2 * half)
         step = np.log(u / mass) * mass / density
         t = np.minimum(t + step, 0.0)
         if np.all(np.abs(step) <= 1e-8 * (1 + np.abs(t))):  # it doubles its digits

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import qmc
+import scipy
 
 from ..errors import InputError
 from .base import EDGE, Reference
@@ -73,8 +73,8 @@ def samples(reference: Reference) -> np.ndarray:
     blocks = []
     for stream in streams:
         rng = np.random.default_rng(stream)
-        if reference.dim <= qmc.Sobol.MAXDIM:
-            uniforms = qmc.Sobol(reference.dim, bits=52, rng=rng).random_base2(size.bit_length() - 1)
+        if reference.dim <= scipy.stats.qmc.Sobol.MAXDIM:
+            uniforms = scipy.stats.qmc.Sobol(reference.dim, bits=52, rng=rng).random_base2(size.bit_length() - 1)
         else:
             uniforms = rng.random((size, reference.dim))
         blocks.append(reference.from_uniform(np.clip(uniforms, EDGE, 1 - EDGE)))

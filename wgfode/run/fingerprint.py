@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from ..drive import Drive
 from ..pushforward import reference_score
 from ..rhs import RightHandSide
+from ..version import __version__
 from .contents import digest
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def fingerprint(rhs: RightHandSide, settings: Settings) -> dict[str, str]:
     """All on which a run's states depend, in words and digests, by the names that a refusal uses."""
     written = {name: describe(getattr(rhs.flow, name)) for name in PARTS}
     return {
-        "wgfode": metadata.version("wgfode"),
+        "wgfode": __version__,
         **settings.fingerprint(),
         "args": describe(settings.args),
         **written,

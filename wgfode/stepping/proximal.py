@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, gmres
+import scipy
 
 from ..drive import Drive
 from ..errors import IntegrationError, Reason
@@ -104,8 +104,9 @@ class ProximalStep:
                 products += 1
                 return v + h * precondition(to_numpy(self._curvature(here, as_(v), begin, drive)))
 
-            operator = LinearOperator((len(theta),) * 2, matvec=linear, dtype=np.float64)  # type: ignore[call-arg]
-            move, _ = gmres(operator, -defect, rtol=KRYLOV_TOLERANCE, restart=KRYLOV_STEPS, maxiter=1)
+            krylov = scipy.sparse.linalg
+            operator = krylov.LinearOperator((len(theta),) * 2, matvec=linear, dtype=np.float64)
+            move, _ = krylov.gmres(operator, -defect, rtol=KRYLOV_TOLERANCE, restart=KRYLOV_STEPS, maxiter=1)
             new = new + move
             defect = residual(new)
             evaluations += products + 1
