@@ -15,7 +15,7 @@ import wgfode as wgf
 from wgfode import plots
 from wgfode.cli.table import table
 from wgfode.problems import PROBLEMS
-from wgfode.run.settings import first_installed
+from wgfode.run.integrators import first_installed
 
 PLACE = Path(__file__).resolve().parent
 FILMED = ("aggregation-ring", "double-well-1d")

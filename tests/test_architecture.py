@@ -64,7 +64,8 @@ ARROWS: dict[str, str] = {
     "problems": f"{PROBLEM} validation.exact validation.manufactured",
     "opened": f"{STEPS} monitor problems run",
     "plots": "dataset errors flow problems storage validation.compare validation.report",
-    "wgfode": f"{STEPS} adapters certificate checkout dataset monitor opened posterior problems run solve storage version",
+    "wgfode": f"{STEPS} adapters certificate checkout dataset monitor opened posterior problems run solve storage "
+    "version",
     "cli": f"{STEPS} adapters certificate dataset monitor plots problems run solve storage version validation.cases "
     "validation.compare validation.report",
     # validation stands on everything, and nothing of the core on it

@@ -25,6 +25,7 @@ import numpy as np
 
 from .energies import Energy
 from .energies.convexity import quadratic_convexity
+from .flow import Segment
 from .monitor.held_out import HeldOut
 from .monitor.interpolant import KEEP, Interpolant, integrate
 from .stepping.state import State
@@ -61,7 +62,7 @@ class Certificate:
         self.bound, self.error, self.integrator, self.quadrature = initial_error, 0.0, 0.0, 0.0
         self.outputs: list[tuple[float, float, float]] = []
         self._knots: list[tuple[float, np.ndarray]] = []
-        self._readings: list[tuple[int, Reading]] = []  # of the knots up to the last settling, with their segment
+        self._readings: list[tuple[Segment, Reading]] = []  # of the knots up to the last settling, with their segment
 
     def begin(self, knots: list[tuple[float, np.ndarray]]) -> None:
         """Start from the last of some (t, θ); the ones before only shape the path."""

@@ -9,7 +9,7 @@ import typer
 
 from .. import storage
 from ..errors import choice
-from ..run.settings import installed
+from ..run.integrators import installed
 from .common import FAILED, check_directory, exit_status, say
 
 

@@ -25,7 +25,7 @@ def curve(axis: Axes, times: np.ndarray, values: np.ndarray, *, logarithmic: boo
     there = np.isfinite(values)
     for part in np.split(np.arange(len(times)), np.flatnonzero(np.diff(there)) + 1):
         if there[part].all() and len(part) > 1:
-            fine = np.unique(np.concatenate([np.linspace(*times[[i, i + 1]], BETWEEN) for i in part[:-1]]))
+            fine = np.unique(np.concatenate([np.linspace(times[i], times[i + 1], BETWEEN) for i in part[:-1]]))
             known = np.log(values[part]) if logarithmic else values[part]
             found = scipy.interpolate.PchipInterpolator(times[part], known)(fine)
             plain = {key: value for key, value in style.items() if key != "label"}

@@ -75,7 +75,7 @@ class _Plane:
         self.x = x
         low, high = np.quantile(x, 0.001, axis=(0, 1)), np.quantile(x, 0.999, axis=(0, 1))
         middle, half = (low + high) / 2, 0.6 * (high - low).max()
-        self.points = self.axis.scatter(*x[0].T, s=4, color=RUN, alpha=0.5, linewidths=0)
+        self.points = self.axis.scatter(x[0, :, 0], x[0, :, 1], s=4, color=RUN, alpha=0.5, linewidths=0)
         self.axis.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half))
         self.axis.set(xlabel="component 0", ylabel="component 1", aspect="equal")
         self.axis.grid(alpha=0.25)

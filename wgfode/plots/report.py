@@ -98,7 +98,7 @@ def _points(axis: Axes, run: xr.Dataset) -> None:
     x = run["x"].values[:LARGEST]
     shade = np.exp(run["log_density"].values[:LARGEST])
     blues = ListedColormap(colormaps["Blues"](np.linspace(0.3, 1, 256)))  # a point of density 0 is seen, too
-    _bar(axis, axis.scatter(*x.T, c=shade, s=3, cmap=blues, vmin=0, linewidths=0, rasterized=True))
+    _bar(axis, axis.scatter(x[:, 0], x[:, 1], c=shade, s=3, cmap=blues, vmin=0, linewidths=0, rasterized=True))
 
 
 def _bar(axis: Axes, shown: Any) -> None:

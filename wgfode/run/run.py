@@ -35,10 +35,6 @@ REPORT = 16
 """Most accepted steps between two looks at a run, where the integrator yields that often."""
 WRITE_EVERY = 1.0
 """Least seconds between two checkpoints; one is also written at every output time and at the end."""
-MISSES = 0.8
-"""Defect of a map that has begun anew, as a share of E|g|², beyond which the run stops."""
-LITTLE = 1e-4
-"""That, as a share of the largest that the run has met, below which hardly anything is left to follow."""
 SAME_TIME = 1e-12
 """Relative distance within which a state's time is a stop's."""
 
@@ -218,9 +214,7 @@ class Run:
             return
         self._reported = state.accepted
         output = bool(self._found)
-        readings = self._settle()
-        if not readings:
-            readings = [(state.time, self.held_out(state.time, state.theta))]
+        readings = self._settle() or [(state.time, self.held_out(state.time, state.theta))]
         parted = any([self.watch(time, reading) for time, reading in readings])
         if state.time < self.times[-1]:
             if parted and self.schedule is not None:
@@ -243,9 +237,8 @@ class Run:
         self._enter(last.time, last.theta)
         self._turn = True
         log.info("the map begins anew at t=%.6g", last.time)
-        missed, force = self.held_out.missed(last.time, self.last.theta) if needed else (0.0, 0.0)
-        if missed > MISSES * force > LITTLE * self.watch.largest:
-            raise unfollowed(last.time, f"{missed / force:.0%} of E|g|² is no motion of such a map")
+        if needed:
+            self.segment.check(self.last.theta, self.watch.largest)
 
     def _follow(self, state: State) -> None:
         """Take note of a state for what is read between states."""

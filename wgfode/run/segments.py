@@ -18,6 +18,11 @@ from ..stepping.integrator import BoundFlow, Integrator
 
 Array = Any
 
+MISSES = 0.8
+"""Defect of a map that has begun anew, as a share of E|g|², beyond which the run stops."""
+LITTLE = 1e-4
+"""That, as a share of the largest that the run has met, below which hardly anything is left to follow."""
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -32,6 +37,12 @@ class Segment:
     def flow(self) -> GradientFlow:
         """The flow from here on, of which the reference is the density at `begin`."""
         return self.f.rhs.flow
+
+    def check(self, theta: np.ndarray, largest: float) -> None:
+        """Raise where the map, begun anew at θ (m,), follows little; `largest` is the largest E|g|² of the run."""
+        missed, force = self.held_out.missed(self.begin, theta)
+        if missed > MISSES * force > LITTLE * largest:
+            raise unfollowed(self.begin, f"{missed / force:.0%} of E|g|² is no motion of such a map")
 
 
 @dataclass
