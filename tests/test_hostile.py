@@ -137,7 +137,7 @@ def test_any_argument_of_solve(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("wgfode.run.run.Run.run", reached)
     sound = {"seed": (0,), "rtol": (True,), "atol": (True,), "initial_error": (True, 0), "checkpoint": (None, "x"),
-             "resample": (None,)}  # fmt: skip
+             "resample": (None,), "restart": (None,), "devices": (None,), "stiffness": (None,)}  # fmt: skip
     for value in WRONG:
         arguments = {"times": [0.1], **QUICK} | {name: value}
         try:

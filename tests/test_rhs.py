@@ -15,7 +15,7 @@ from wgfode.backend import Backend, load
 from wgfode.maps import Affine, Planar, Residual
 from wgfode.monitor.fault import explain
 from wgfode.potentials import Polynomial
-from wgfode.problems import Quadratic
+from wgfode.problems.forms import Quadratic
 from wgfode.rhs import RightHandSide
 
 # without what these tests do not look at, and jax would compile

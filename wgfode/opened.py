@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from . import problems
 from .backend import load as backend_of
@@ -25,6 +24,9 @@ from .rhs import RightHandSide
 from .run.segments import anew
 from .run.settings import Settings
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 NEWTON_STEPS = 60
 """Most iterations for the inverse of a layer."""
 CLOSE = {"float64": 1e-10, "float32": 1e-4}
@@ -39,6 +41,8 @@ def load(path: str | Path | xr.Dataset, flow: GradientFlow | None = None) -> Run
     Its flow is `flow`, as it was given to `solve`, or that of the problem which the dataset names (`problems.of`).
     Raises `InputError` where no flow is known or the dataset is not of it.
     """
+    import xarray as xr
+
     if isinstance(path, xr.Dataset):
         dataset = path
     else:

@@ -77,6 +77,29 @@ def test_to_numpy(backend: Backend) -> None:
     np.testing.assert_array_equal(found, X)
 
 
+def test_rows(backend: Backend) -> None:
+    close(backend.to_numpy(backend.rows(X)), X)
+
+
+def test_alone(backend: Backend) -> None:
+    """On one device nothing changes."""
+    alone = backend.alone()
+    assert (alone.name, alone.dtype, alone.devices.count) == (backend.name, backend.dtype, 1)
+    close(alone.to_numpy(alone.asarray(X)), X)
+
+
+def test_draw(backend: Backend) -> None:
+    """One seed, one draw; another, another."""
+    if backend.name == "torch":
+        sample = torch.distributions.Normal(torch.tensor([0.0]), 1.0).sample
+    else:
+        sample = lambda key, shape: jax.random.normal(key, (*shape, 1))  # noqa: E731
+    first, again, other = (backend.to_numpy(backend.draw(sample, 5, seed)) for seed in (3, 3, 4))
+    assert first.shape == (5, 1)
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).all()
+
+
 def test_constant(backend: Backend) -> None:
     found = backend.grad(lambda x: backend.xp.sum(backend.constant(x**2) * x))(backend.asarray(X))
     close(backend.to_numpy(found), X**2)
@@ -152,6 +175,13 @@ def test_by_rows(backend: Backend, rows: int) -> None:
     assert max(seen) <= max(rows, 1)
     derivative = backend.grad(lambda x: backend.xp.sum(backend.by_rows(f, x, rows)))(backend.asarray(x))
     close(backend.to_numpy(derivative), np.cos(x) * MATRIX.sum(1))
+
+
+def test_by_points(backend: Backend) -> None:
+    """On one device it is `by_rows`."""
+    x = backend.asarray(RNG.standard_normal((7, 5)))
+    found = backend.by_points(backend.xp.sin, x, 3)
+    close(backend.to_numpy(found), np.sin(backend.to_numpy(x)))
 
 
 def test_while_loop(backend: Backend) -> None:

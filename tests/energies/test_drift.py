@@ -128,7 +128,7 @@ def test_a_run_without_any_energy(tmp_path: Path) -> None:
     back = xr.open_dataset(write(ds, tmp_path / "run.nc"))
     assert back.attrs["without_energy"] == "drift"
     assert table(back).splitlines()[0].split()[:2] == ["t", "defect"]
-    assert {file.stem for file in plots.draw(back, tmp_path)} == {"residual", "linear_solve", "samples"}
+    assert {file.stem for file in plots.draw(back, tmp_path)} == {"residual", "samples"}
 
 
 def test_the_energy_estimator_refuses_them_by_name() -> None:

@@ -59,7 +59,7 @@ def judge(deltas: list[float], forces: list[float], step: float = 0.1) -> Warnin
     for i, (delta, force) in enumerate(zip(deltas, forces, strict=True)):
         watch(i * step, {"residual": np.array(delta), "residual_in_sample": np.array(delta), "force": np.array(force),
                          "residual_error": np.array(0.0), "linear_residual": np.array(0.0),
-                         "linear_fallback": np.array(0)})  # fmt: skip
+                         "linear_fallback": np.array(0), "linear_steps": np.array(0)})  # fmt: skip
     return watch
 
 

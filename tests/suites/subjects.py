@@ -170,6 +170,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         {"dim": 1, "m": 3.0, "t": 2.0},
         {"dim": 2, "m": 1.05, "t": 1.0},
     ],
+    "Carried": [],  # known at the points that were carried alone: tests/run/test_restart.py
     "Custom": [{"dim": 2, "from_uniform": laplace_quantile, "log_density": laplace_log_density}],
     # dictionaries of potentials
     "Polynomial": [{"degree": 1}, {"degree": 3}],
