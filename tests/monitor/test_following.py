@@ -74,10 +74,10 @@ def test_a_map_that_is_stuck_after_a_violent_start_is_found() -> None:
 
 
 def test_a_reading_within_its_error_is_no_alarm() -> None:
-    watch = Warnings(SimpleNamespace(flow=None, solver=wgf.Eigh(), tolerance=1e-6))  # type: ignore[arg-type]
+    watch = Warnings(SimpleNamespace(flow=SimpleNamespace(size=1), solver=wgf.Eigh(), tolerance=1e-6))  # type: ignore[arg-type]
     watch(0.0, {name: np.array(value) for name, value in {
         "residual": 0.1, "residual_in_sample": 0.1, "force": 1.0, "residual_error": 0.1, "linear_residual": 0.0,
-        "linear_fallback": 0}.items()})  # fmt: skip
+        "linear_fallback": 0, "linear_steps": 0}.items()})  # fmt: skip
     assert watch.strays is None
 
 

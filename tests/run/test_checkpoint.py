@@ -420,7 +420,7 @@ def test_from_takes_options_and_refuses_what_is_no_run(tmp_path: Path, monkeypat
         (("--from", tmp_path / "bad.nc"), "cannot be read as a dataset"),
         (("--from", tmp_path / "missing.nc"), "cannot be read as a dataset"),
         (("--from", tmp_path / "other.nc"), "names no problem"),
-        (("double-well-1d", "--from", first), "is a run of"),
+        (("double-well-1d", "--from", first), "the run was of"),
         ((), "NAME"),
     ]:
         result = wgfode("run", *arguments)

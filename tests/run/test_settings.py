@@ -180,7 +180,7 @@ except wgf.MissingDependencyError as error:
 @pytest.mark.parametrize(
     ("names", "integrator", "words"),
     [
-        (("wgfode.adapters",), "torchdiffeq", "needs wgfode.adapters"),
+        (("wgfode.adapters.torchdiffeq",), "torchdiffeq", "needs wgfode.adapters"),
         (("torchdiffeq", "jax"), "torchdiffeq", "pip install 'wgfode[torch]'"),
         (("torch", "jax"), "diffrax", "No integrator is installed here: pip install 'wgfode[torch]'"),
     ],
