@@ -74,6 +74,14 @@ metrics/test_wasserstein.py::test_the_filter_is_that_of_the_generalized_eigenpro
 metrics/test_wasserstein.py::test_the_blend_is_its_least_squares_problem[jax]
 metrics/test_wasserstein.py::test_the_energy_estimator_needs_no_g[jax]
 energies/test_energies.py::test_interaction_does_not_depend_on_its_blocks[jax-1]
+plots/test_plots.py::test_every_problem_has_its_pictures[moving-trap-100d]
+plots/test_plots.py::test_every_problem_has_its_pictures[kuramoto]
+plots/test_plots.py::test_every_problem_has_its_pictures[ou-time-dependent-2d]
+plots/test_plots.py::test_every_problem_has_its_pictures[kinetic-oscillator]
+plots/test_plots.py::test_every_problem_has_its_pictures[fokker-planck-30d]
+maps/test_ridge.py::test_a_stored_factor_gives_the_same_velocity[jax-Eigh(shift=1e-08)]
+run/test_restart.py::test_the_exact_flow_does_not_see_restarts[torchdiffeq-Kvaerno5-1-restarts1]
+adapters/test_models.py::test_a_scanned_flowjax_flow_is_a_map_in_either_mode_of_jax[True]
 """
 """Tests of several seconds that have a cheaper twin (another framework, solver or case): they are slow ones."""
 
