@@ -12,7 +12,7 @@ from ..flow import GradientFlow
 from ..maps import Affine, Planar, Residual
 from ..points import Sobol
 from ..references import Barenblatt, Gaussian
-from ..solvers import CG, Cholesky, Eigh
+from ..solvers import LSMR, Cholesky, Eigh
 from .base import Problem
 from .forms import (
     Cosine,
@@ -70,7 +70,7 @@ def _fokker_planck_30d() -> Problem:
         energy=Potential(quartic_potential, convexity=-0.64) + Entropy(),
         reference=Gaussian.standard(30),
         points=Sobol(2048, seed=0),
-        solver=CG(rtol=3e-2, shift=1e-6),
+        solver=LSMR(rtol=1e-4, shift=1e-6),
     )
     return Problem(
         "fokker-planck-30d",
