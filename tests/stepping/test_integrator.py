@@ -164,7 +164,7 @@ def test_ctrl_c_is_told_by_its_reason(monkeypatch: pytest.MonkeyPatch, caplog: p
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("wgfode.run.run.Run._judge", interrupt)
+    monkeypatch.setattr("wgfode.run.judge.Judge.__call__", interrupt)
     with caplog.at_level(logging.CRITICAL, "wgfode"):
         ds = wgf.solve(FLOW, [0.1], **QUIET)
     assert ds.attrs["stop_reason"] == Reason.interrupted.value
