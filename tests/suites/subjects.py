@@ -155,6 +155,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         {"potentials": Polynomial(2) + RandomFeatures(3) + Kernels(4), "form": "matrix_free"},
     ],
     # points
+    "Seeded": [],
     "MonteCarlo": [{"n": 32}, {"n": 33, "seed": 5, "matched": True}],
     "Sobol": [{"n": 32}, {"n": 33, "seed": 5, "resample_every": 0.5, "matched": True}],
     "Tailed": [{"n": 64, "seed": 1, "resample_every": 0.5}],

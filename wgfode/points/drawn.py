@@ -1,4 +1,4 @@
-"""Random and quasi-random points of equal weight."""
+"""Points that a seed decides; random and quasi-random ones of equal weight."""
 
 from __future__ import annotations
 
@@ -21,23 +21,32 @@ def stream(seed: int, segment: int) -> np.random.Generator:
 
 
 @dataclass(frozen=True)
-class _Drawn(Points):
-    """What random and quasi-random points have in common: n equal weights and a stream a segment."""
+class Seeded(Points):
+    """What all n points have in common that a seed decides: other ones in every segment."""
 
     n: int
     seed: int = 0
     resample_every: float | None = None
-    matched: bool = False
 
     def __post_init__(self) -> None:
         settle(self, n=positive_int("n", self.n), seed=whole("seed", self.seed, 0))
         if self.resample_every is not None:
             settle(self, resample_every=positive("resample_every", self.resample_every))
-        if not isinstance(self.matched, bool):
-            raise InputError(f"matched must be True or False, got {self.matched!r}")
 
     def size(self, dim: int) -> int:
         return self.n
+
+
+@dataclass(frozen=True)
+class _Drawn(Seeded):
+    """What random and quasi-random points have in common: equal weights, and a way to match moments."""
+
+    matched: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.matched, bool):
+            raise InputError(f"matched must be True or False, got {self.matched!r}")
 
     def uniforms(self, dim: int, rng: np.random.Generator) -> np.ndarray:
         """n points (n, dim) of the unit cube."""

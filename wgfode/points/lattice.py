@@ -8,11 +8,10 @@ from functools import lru_cache
 import numpy as np
 import scipy
 
-from ..errors import InputError, positive, positive_int, settle, whole
+from ..errors import InputError
 from ..references import Gaussian
 from ..references.base import EDGE, Reference
-from .base import Points
-from .drawn import stream
+from .drawn import Seeded, stream
 
 REACH = 6.0
 """How many standard deviations the points reach; beyond lies 2e-9 of a coordinate's mass."""
@@ -23,7 +22,7 @@ CANDIDATES = 256
 
 
 @dataclass(frozen=True)
-class Lattice(Points):
+class Lattice(Seeded):
     """n points of a rank-1 lattice over the cube ±6 of normal scores, each with the weight of its normal density.
 
     A point is the image of normal scores y (d,). In one dimension they are equally spaced (in z itself, over what the
@@ -35,18 +34,6 @@ class Lattice(Points):
     Raises `InputError` for n < 1, a seed that is no whole number >= 0, resample_every <= 0, and when drawing in more
     than three dimensions, where most of the points would carry next to no mass.
     """
-
-    n: int
-    seed: int = 0
-    resample_every: float | None = None
-
-    def __post_init__(self) -> None:
-        settle(self, n=positive_int("n", self.n), seed=whole("seed", self.seed, 0))
-        if self.resample_every is not None:
-            settle(self, resample_every=positive("resample_every", self.resample_every))
-
-    def size(self, dim: int) -> int:
-        return self.n
 
     def draw(self, reference: Reference, segment: int = 0) -> tuple[np.ndarray, np.ndarray]:
         d = reference.dim

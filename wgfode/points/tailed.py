@@ -7,18 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from ..errors import positive, positive_int, settle, whole
 from ..references import Gaussian
 from ..references.base import EDGE, Reference
-from .base import Points
-from .drawn import stream
+from .drawn import Seeded, stream
 
 REACH = 6.0
 """How many standard deviations the widened shares reach; beyond lies 2e-9 of a coordinate's mass."""
 
 
 @dataclass(frozen=True)
-class Tailed(Points):
+class Tailed(Seeded):
     """n quasi-random points, half of them spread evenly into the tails, each weighted by its density ratio.
 
     A point is the image of standard normal scores y (d,). Half of the points are normal. A quarter has one
@@ -33,18 +31,6 @@ class Tailed(Points):
 
     Raises `InputError` for n < 1, a seed that is no whole number >= 0, and resample_every <= 0.
     """
-
-    n: int
-    seed: int = 0
-    resample_every: float | None = None
-
-    def __post_init__(self) -> None:
-        settle(self, n=positive_int("n", self.n), seed=whole("seed", self.seed, 0))
-        if self.resample_every is not None:
-            settle(self, resample_every=positive("resample_every", self.resample_every))
-
-    def size(self, dim: int) -> int:
-        return self.n
 
     def draw(self, reference: Reference, segment: int = 0) -> tuple[np.ndarray, np.ndarray]:
         dim, rng = reference.dim, stream(self.seed, segment)
